@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Logging that never blocks a worker.
+ *
+ * Each producing thread opens a `pst_log` lane: a bounded single-producer,
+ * single-consumer ring of fixed-size records. `pst_log_write` formats into the
+ * next free record and returns; when the ring is full the line is dropped and
+ * counted, and the writer thread prints how many were lost when room is back.
+ * One writer thread drains all lanes to a file, standard error or a descriptor,
+ * waking at least every 20 ms. SIGHUP handling (reopen) is the caller's.
+ *
+ * Values that came from the network go through pst_log_escape or the %-free
+ * field writers below, so that control bytes never reach the file.
+ */
+#ifndef PST_LOG_H
+#define PST_LOG_H
+
+#include <pst_base.h>
+#include <pst_span.h>
+
+enum pst_log_level { PST_LOG_ERROR, PST_LOG_WARN, PST_LOG_INFO, PST_LOG_DEBUG };
+enum pst_log_format { PST_LOG_TEXT, PST_LOG_JSON };
+
+#define PST_LOG_LINE_MAX 2048 /* bytes of one line, newline included */
+
+struct pst_logger; /* the writer: one per process */
+struct pst_log;	   /* a lane: one per producing thread */
+
+struct pst_log_conf {
+	const char *file;	     /* path; NULL or "-": standard error */
+	enum pst_log_format format;
+	enum pst_log_level level;    /* lines above it are not formatted at all */
+	unsigned lane_records;	     /* ring size, a power of two; 0: 4096 */
+};
+
+/* Opens the file, then starts the thread. On error NULL and a text in err. */
+struct pst_logger *pst_logger_new(const struct pst_log_conf *conf, char *err, size_t errlen);
+/* Drains every lane, stops the thread, closes the file. Lanes are freed with it. */
+void pst_logger_free(struct pst_logger *lg);
+void pst_logger_reopen(struct pst_logger *lg); /* any thread; logrotate's other half */
+void pst_logger_set_level(struct pst_logger *lg, enum pst_log_level level); /* any thread */
+uint64_t pst_logger_dropped(const struct pst_logger *lg); /* lines lost, all lanes */
+
+/* `name` goes into each line of text ("w0", "main"). Owner thread: the caller's, later. */
+struct pst_log *pst_log_lane(struct pst_logger *lg, const char *name);
+
+static inline bool pst_log_wanted(const struct pst_log *l, enum pst_log_level level);
+
+/*
+ * One line, stamped with wall-clock time and the lane's name: an id ("SID.1" or a module's
+ * name) and key=value fields. A NULL lane discards.
+ */
+struct pst_log_line {
+	struct pst_log *lane;
+	void *rec; /* NULL: not wanted or dropped; the field writers then do nothing */
+};
+struct pst_log_line pst_log_begin(struct pst_log *l, enum pst_log_level level, const char *id);
+void pst_log_str(struct pst_log_line *ln, const char *key, const char *value);
+void pst_log_span(struct pst_log_line *ln, const char *key, struct pst_span value); /* escaped */
+void pst_log_addr(struct pst_log_line *ln, const char *key, struct pst_span value); /* <value> */
+void pst_log_u64(struct pst_log_line *ln, const char *key, uint64_t value);
+/* Fixed point: value/1000 with three digits, e.g. seconds from ms. */
+void pst_log_milli(struct pst_log_line *ln, const char *key, uint64_t value);
+void pst_log_end(struct pst_log_line *ln);
+
+/* A free-text line ("msg" field in JSON). */
+void pst_logf(struct pst_log *l, enum pst_log_level level, const char *id, const char *fmt, ...)
+	PST_PRINTF(4, 5);
+
+struct pst_log_head { /* first member of struct pst_log, so that _wanted can inline */
+	volatile int level;
+};
+static inline bool
+pst_log_wanted(const struct pst_log *l, enum pst_log_level level)
+{
+	return l != NULL && (int)level <= ((const struct pst_log_head *)l)->level;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * JSON outside, C structs inside: reads configurations, serves the control
+ * socket. The only user of jansson.
+ */
+#ifndef PST_CONTROL_H
+#define PST_CONTROL_H
+
+#include <pst_config.h>
+#include <pst_relay.h>
+#include <stdio.h>
+
+/* A list of faults, each with the JSON pointer (RFC 6901) of what is wrong. */
+struct pst_config_report {
+	unsigned n;
+	struct {
+		char *pointer; /* "" is the whole document; syntax errors carry line and column in text */
+		char *text;
+	} *faults;
+};
+void pst_config_report_add(struct pst_config_report *r, const char *pointer, const char *fmt, ...)
+	PST_PRINTF(3, 4);
+void pst_config_report_print(const struct pst_config_report *r, const char *path, FILE *to);
+void pst_config_report_fini(struct pst_config_report *r);
+
+/*
+ * Parses and validates: syntax, unknown keys, types, ranges, duplicate keys,
+ * dangling names, contradictions. All faults are reported, not only the first.
+ * NULL when there is any. `path` is for messages and relative file names.
+ */
+struct pst_config *pst_config_parse(const char *json, size_t len, const char *path,
+	struct pst_config_report *report);
+struct pst_config *pst_config_load(const char *path, struct pst_config_report *report);
+void pst_config_free(struct pst_config *c);
+
+/* ---- the control socket: a thread of its own ---- */
+
+struct pst_control;
+
+struct pst_control_deps {
+	struct pst_relay *relay;
+	struct pst_fabric *fabric;
+	struct pst_logger *logger;
+	const struct pst_config *config;
+	uint64_t started_ns;
+};
+
+/* Binds the socket (0660, group) and starts its thread. A live socket of another instance is an error. */
+struct pst_control *pst_control_new(const struct pst_control_deps *deps, char *err, size_t errlen);
+void pst_control_free(struct pst_control *c);
+
+#endif

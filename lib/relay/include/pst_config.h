@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A whole configuration as plain C: what control parses from JSON, what relay
+ * builds snapshots from, what the application turns into EAL arguments. Every
+ * string and array belongs to the config and lives until pst_config_free
+ * (lib/control). No JSON words; names of members are the JSON keys.
+ *
+ * Times in the JSON are seconds (fractions allowed) and are kept in ms here.
+ */
+#ifndef PST_CONFIG_H
+#define PST_CONFIG_H
+
+#include <pst_ip.h>
+#include <pst_log.h>
+#include <pst_net.h>
+
+#define PST_CONFIG_MAX_CORES 64
+
+enum pst_idle_mode { PST_IDLE_AUTO, PST_IDLE_BUSY, PST_IDLE_ADAPTIVE }; /* auto: by driver */
+enum pst_hugepages { PST_HUGE_AUTO, PST_HUGE_ON, PST_HUGE_OFF };	  /* auto: if the system has any */
+
+struct pst_config_opt {
+	const char *key, *value;
+};
+
+struct pst_config_port {
+	const char *name;
+	const char *device; /* net_tap, net_af_packet, net_af_xdp, net_ring, or a PCI address */
+	const char *iface;
+	const char *mac;
+	uint16_t mtu, vlan, queues;
+	bool promiscuous, force_soft_steering;
+	unsigned naddresses;
+	struct pst_prefix addresses[PST_NET_MAX_ADDRS];
+	unsigned noptions;
+	struct pst_config_opt *options; /* driver options, "options": {"k":"v"} */
+};
+
+struct pst_config_ip_route {
+	struct pst_prefix to;
+	struct pst_ip via;
+	const char *port;
+};
+
+struct pst_config_tcp { /* 0: pst_tcp's default */
+	uint32_t max_connections, max_half_open, rcv_buf, snd_buf, rto_min_ms, delack_ms,
+		time_wait_ms, user_timeout_ms, keepalive_ms;
+};
+
+struct pst_config_dataplane {
+	unsigned workers;
+	unsigned ncores; /* 0: chosen; else >= workers, the first ones are used */
+	unsigned cores[PST_CONFIG_MAX_CORES];
+	int main_core; /* -1: chosen; may equal a worker's core (shared) */
+	unsigned memory_mb;
+	enum pst_hugepages hugepages;
+	enum pst_idle_mode idle;
+	unsigned mbufs; /* per worker; 0: default */
+	unsigned misroute_every; /* test hook, "test": {"misroute_every": N} */
+	unsigned nports;
+	struct pst_config_port *ports;
+	unsigned nroutes;
+	struct pst_config_ip_route *routes;
+	struct pst_config_tcp tcp;
+};
+
+struct pst_config_log {
+	const char *file; /* NULL: standard error */
+	enum pst_log_format format;
+	enum pst_log_level level;
+};
+
+struct pst_config_control {
+	const char *socket; /* default /run/postern/control.sock */
+	const char *group;  /* owner group of the socket; NULL: postern if it exists, else root */
+};
+
+struct pst_config_timeouts { /* ms; features.md section 3 */
+	uint32_t client_command; /* 300 s: a whole command, not a read */
+	uint32_t client_data;	 /* 180 s without a body byte */
+	uint32_t client_tls;	 /* 30 s */
+	uint32_t connect;	 /* 30 s */
+	uint32_t tls;		 /* 30 s */
+	uint32_t banner;	 /* 60 s */
+	uint32_t ehlo;		 /* 60 s */
+	uint32_t mail;		 /* 120 s */
+	uint32_t rcpt;		 /* 120 s */
+	uint32_t data;		 /* 60 s: DATA to 354 */
+	uint32_t block;		 /* 180 s: a body write without progress */
+	uint32_t dot;		 /* 570 s */
+	uint32_t quit;		 /* 5 s */
+	uint32_t drain;		 /* 120 s: then what runs is cut with 421 */
+};
+
+struct pst_config_limits {
+	unsigned sessions;	   /* per process; beyond: 421 4.3.2 */
+	unsigned recipients;	   /* per transaction; 1000 */
+	uint64_t message_size;	   /* SIZE; 0: none; default 50 MiB */
+	unsigned errors;	   /* 20 */
+	unsigned received;	   /* 50 */
+	struct pst_config_timeouts timeouts;
+};
+
+struct pst_config_certificate {
+	const char *name;
+	const char *chain; /* PEM file */
+	const char *key;   /* PEM file; default: chain */
+};
+
+struct pst_config_tls_profile {
+	const char *name;
+	uint16_t min_version, max_version; /* 0x0303, 0x0304 */
+	unsigned ncertificates;
+	unsigned *certificates; /* indices */
+	const char *ciphers, *ciphersuites, *groups; /* NULL: default */
+	unsigned tickets;	/* inbound, 0..2, default 0 */
+};
+
+struct pst_config_action { /* WatchGuard's proxy action: W1, W3, W4 */
+	const char *name;
+	bool inspect;		/* W1: off: STARTTLS is not offered */
+	int starttls_profile;	/* index or -1 */
+	int implicit_profile;
+};
+
+enum pst_config_tls_mode { PST_CONFIG_TLS_NONE, PST_CONFIG_TLS_STARTTLS, PST_CONFIG_TLS_IMPLICIT };
+
+struct pst_config_listener {
+	const char *name;
+	struct pst_endpoint at; /* address "any": :: */
+	enum pst_config_tls_mode tls; /* none, starttls, implicit */
+	unsigned action;
+	const char *hostname;	/* banner; default: the system's name */
+	uint32_t discard_keywords; /* pst_smtp_keyword bits */
+	uint8_t bare_newline;	   /* pst_smtp_bare_newline */
+	bool received;		   /* add the Received field; default true */
+};
+
+struct pst_config_route {
+	const char *domain;
+	unsigned next_hop;
+};
+
+struct pst_config_host {
+	const char *name; /* for verification and logs; NULL: the address */
+	struct pst_ip address;
+	uint16_t port;
+	uint16_t priority;
+};
+
+enum pst_config_reuse { PST_REUSE_OFF, PST_REUSE_SESSION, PST_REUSE_CLASS };
+
+struct pst_config_next_hop {
+	const char *name;
+	unsigned nhosts;
+	struct pst_config_host *hosts;
+	enum pst_config_tls_mode tls; /* default starttls */
+	bool tls_required;	/* starttls: missing or failing STARTTLS is 451; else plain is tried */
+	bool verify;		/* chain and name; default true when tls is not none */
+	const char *ca_file;	/* NULL: the system's */
+	const char *verify_name; /* NULL: the host's name */
+	const char *helo;	/* NULL: the listener's hostname */
+	unsigned profile_min, profile_max; /* TLS versions */
+	const char *ciphers, *ciphersuites, *groups;
+	enum pst_config_reuse reuse; /* default class */
+	unsigned reuse_messages; /* 100 */
+	uint32_t reuse_idle_ms;	 /* 30 s */
+	uint32_t reuse_age_ms;	 /* 300 s */
+	unsigned max_tries;	 /* addresses tried per transaction; 5 */
+	bool expose_upstream_text; /* default true */
+};
+
+struct pst_config {
+	unsigned version; /* 1 */
+	const char *path; /* where it came from, for relative file names and errors */
+	struct pst_config_dataplane dataplane;
+	struct pst_config_log log;
+	struct pst_config_control control;
+	struct pst_config_limits limits;
+	unsigned ncertificates;
+	struct pst_config_certificate *certificates;
+	unsigned nprofiles;
+	struct pst_config_tls_profile *profiles;
+	unsigned nactions;
+	struct pst_config_action *actions;
+	unsigned nlisteners;
+	struct pst_config_listener *listeners;
+	unsigned nroutes;
+	struct pst_config_route *routes;
+	unsigned nnext_hops;
+	struct pst_config_next_hop *next_hops;
+	void *arena; /* private to lib/control */
+};
+
+#endif

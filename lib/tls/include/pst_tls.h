@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TLS sessions (1.2 and 1.3, OpenSSL 3), memory to memory: bytes in, bytes out.
+ *
+ * A pst_tls_ctx is a compiled profile for one worker (in that worker's crypto
+ * context), immutable, reference-counted by its worker alone. A pst_tls is one
+ * connection; one thread. It knows nothing of sockets, TCP or SMTP.
+ *
+ * Every call passes a pst_tls_io: wire bytes available, and room for wire bytes
+ * to send. Calls take what they can use from `in` (in_used rises) and append to
+ * `out` (out_len rises), also when they return PST_AGAIN or an error: always
+ * send what is in out. Give out at least PST_TLS_OUT_MIN bytes of room.
+ *
+ * Results: PST_OK; PST_AGAIN (more wire bytes or more out room needed);
+ * PST_WANT_ASYNC (a crypto operation runs: call again on completion, touch
+ * nothing until then); PST_EOF (close_notify received); PST_PEER (protocol or
+ * verification failure: pst_tls_error has the text; an alert may be in out).
+ */
+#ifndef PST_TLS_H
+#define PST_TLS_H
+
+#include <pst_base.h>
+#include <pst_crypto.h>
+#include <pst_ip.h>
+#include <pst_span.h>
+
+struct pst_tls_ctx;
+struct pst_tls;
+
+#define PST_TLS_OUT_MIN	   (64 * 1024)	/* the longest flight we send in one call */
+#define PST_TLS_WRITE_MAX  (32 * 1024)	/* plaintext bytes one pst_tls_write takes */
+
+enum pst_tls_version { PST_TLS_1_0 = 0x0301, PST_TLS_1_1, PST_TLS_1_2, PST_TLS_1_3 };
+
+enum pst_tls_side { PST_TLS_SERVER, PST_TLS_CLIENT };
+
+enum pst_tls_verify {
+	PST_TLS_VERIFY_OFF,  /* any certificate; the outcome is still recorded */
+	PST_TLS_VERIFY_CHAIN,/* must chain to a trust anchor */
+	PST_TLS_VERIFY_NAME, /* and match the expected name (RFC 9525: SAN only) */
+};
+
+#define PST_TLS_MAX_CERTS 8
+
+/* A profile as configured; strings and arrays belong to the caller. */
+struct pst_tls_conf {
+	enum pst_tls_side side;
+	uint16_t min_version, max_version; /* pst_tls_version; 0: 1.2 and 1.3 */
+	const char *ciphers;	  /* TLS 1.2 list, OpenSSL syntax; NULL: our default (ECDHE, AEAD first) */
+	const char *ciphersuites; /* TLS 1.3; NULL: default */
+	const char *groups;	  /* NULL: "X25519:P-256:P-384" */
+	unsigned ncerts;	  /* server: RSA and ECDSA side by side, SNI selects */
+	struct pst_cert *certs[PST_TLS_MAX_CERTS]; /* counted by the ctx from now on (up_ref) */
+	unsigned tickets;	  /* server: session tickets to send, 0..2; 0 also turns resumption off */
+	const uint8_t *ticket_key;/* server: 80 bytes shared by all workers; NULL: OpenSSL's own */
+	enum pst_tls_verify verify; /* client */
+	const char *ca_file;	  /* PEM bundle; NULL: the system's */
+	bool alpn_smtp;		  /* server: refuse ALPN without "smtp" when ALPN is sent */
+	const char *session_id_context; /* server: keeps resumption inside one profile */
+};
+
+/* Builds the SSL_CTX in c. NULL and a text that names file and cause on error. */
+struct pst_tls_ctx *pst_tls_ctx_new(struct pst_crypto *c, const struct pst_tls_conf *conf,
+	char *err, size_t errlen);
+struct pst_tls_ctx *pst_tls_ctx_get(struct pst_tls_ctx *ctx); /* not atomic: worker's own */
+void pst_tls_ctx_put(struct pst_tls_ctx *ctx);
+
+struct pst_tls_io {
+	const uint8_t *in;
+	size_t in_len;
+	size_t in_used;
+	uint8_t *out;
+	size_t out_cap;
+	size_t out_len;
+};
+
+/*
+ * Client only: `name` is verified (and sent as SNI unless it is an address
+ * literal; NULL: no SNI), `resume` a session to try, may be NULL.
+ */
+struct pst_tls *pst_tls_new(struct pst_tls_ctx *ctx, const char *name);
+/* Sends nothing; any state is fine (a paused crypto operation is cancelled first). */
+void pst_tls_free(struct pst_tls *t);
+
+enum pst_rc pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io);
+/* At most cap plaintext bytes, *n > 0 on PST_OK. Post-handshake messages are handled inside. */
+enum pst_rc pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, size_t *n);
+/* All n (<= PST_TLS_WRITE_MAX) bytes, as few records as possible; out room >= n + PST_TLS_OUT_MIN. */
+enum pst_rc pst_tls_write(struct pst_tls *t, struct pst_tls_io *io, const void *p, size_t n);
+/* close_notify, once. */
+enum pst_rc pst_tls_shutdown(struct pst_tls *t, struct pst_tls_io *io);
+/* Plaintext already decrypted and not yet read: call read again although no wire bytes came. */
+bool pst_tls_pending(const struct pst_tls *t);
+
+struct pst_tls_info {
+	const char *version;	 /* "TLSv1.3" */
+	const char *cipher;	 /* OpenSSL name */
+	const char *cipher_iana; /* IANA name, "TLS_AES_256_GCM_SHA384" */
+	const char *group;	 /* "x25519", "secp256r1", or "none" */
+	int bits;		 /* of the symmetric key */
+	bool resumed;
+	const char *server_name; /* server: SNI as sent, NULL if none; control bytes never */
+	const char *verify;	 /* client: "verified" (chain and name), "trusted" (chain),
+				    "untrusted", "anonymous" (no certificate) */
+	long verify_error;	 /* X509_V_ERR_*; 0 is fine */
+	const char *verify_text; /* of verify_error */
+};
+/* Valid until the session is freed. Before the handshake is done: all "none". */
+void pst_tls_info(const struct pst_tls *t, struct pst_tls_info *out);
+/* Why it failed: one line, static until the next call; never NULL. */
+const char *pst_tls_error(const struct pst_tls *t);
+
+/*
+ * Sessions to resume, per worker, for the client side: keyed by the whole
+ * content of what makes two connections interchangeable (next hop, policy,
+ * name); bounded, least recently used goes first. A TLS 1.3 ticket is used once.
+ */
+struct pst_tls_cache;
+struct pst_tls_cache *pst_tls_cache_new(unsigned max);
+void pst_tls_cache_free(struct pst_tls_cache *cache);
+void pst_tls_cache_flush(struct pst_tls_cache *cache);
+/* Client, before the handshake: resume from and store into `cache` under `key` (copied). */
+void pst_tls_use_cache(struct pst_tls *t, struct pst_tls_cache *cache, struct pst_span key);
+
+#endif
