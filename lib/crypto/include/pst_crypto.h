@@ -13,6 +13,7 @@
 #include <pst_base.h>
 #include <pst_span.h>
 #include <openssl/types.h>
+#include <openssl/x509.h>
 
 struct pst_crypto;
 
@@ -38,6 +39,13 @@ struct pst_cert {
 enum pst_rc pst_cert_load(struct pst_crypto *c, const char *chain_file, const char *key_file,
 	struct pst_cert **out, char *err, size_t errlen);
 void pst_cert_free(struct pst_cert *cert);
+
+/*
+ * The trust anchors of a PEM bundle (NULL: the system's), loaded once per context
+ * and shared until the file changes. A reference for the caller (X509_STORE_free);
+ * NULL and a text that names file and cause on error.
+ */
+X509_STORE *pst_crypto_trust(struct pst_crypto *c, const char *file, char *err, size_t errlen);
 
 /* Takes the calling thread's OpenSSL error queue as one line; empties it. */
 void pst_crypto_errors(char *buf, size_t len);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One TLS connection. Each call lends OpenSSL the caller's buffers through the
+ * wire BIO (enter, leave), runs one SSL function, and turns its answer into a
+ * pst_rc. After a failure OpenSSL is not called again.
+ */
+#include "tls_int.h"
+#include <openssl/err.h>
+#include <stdlib.h>
+
+/* A record's header, MAC, padding and IV at their longest (CBC with SHA-384), rounded up. */
+#define RECORD_OVERHEAD 128
+/* What may stand in front of a write: a KeyUpdate answer. */
+#define WRITE_SLACK 1024
+/* Resumptions of a paused job that pst_tls_free grants before it gives the job up. */
+#define CANCEL_STEPS 64
+
+struct pst_tls *
+pst_tls_new(struct pst_tls_ctx *ctx, const char *name)
+{
+	struct pst_tls *t = calloc(1, sizeof(*t));
+	BIO *wire;
+
+	ERR_clear_error();
+	if (t == NULL)
+		return NULL;
+	t->ctx = pst_tls_ctx_get(ctx);
+	t->ssl = SSL_new(ctx->ssl);
+	if (t->ssl == NULL || (wire = pst_tls_wire_new(t)) == NULL)
+		goto fail;
+	SSL_set_bio(t->ssl, wire, wire);
+	if (SSL_set_app_data(t->ssl, t) != 1)
+		goto fail;
+	if (ctx->side == PST_TLS_SERVER) {
+		SSL_set_accept_state(t->ssl);
+		return t;
+	}
+	SSL_set_connect_state(t->ssl);
+	/* Nothing to compare with is not a match. */
+	if (name == NULL && ctx->verify == PST_TLS_VERIFY_NAME)
+		goto fail;
+	if (name != NULL && pst_tls_verify_name(t, name) != PST_OK)
+		goto fail;
+	return t;
+fail:
+	ERR_clear_error();
+	pst_tls_free(t);
+	return NULL;
+}
+
+/*
+ * A connection with a paused job must not be freed: OpenSSL leaks the job and
+ * its stack. So the job is resumed until it has unwound; the operation it waits
+ * for sees that it was cancelled and fails. Nothing pauses outside the handshake.
+ */
+static void
+cancel_job(struct pst_tls *t)
+{
+	t->io = NULL;
+	for (unsigned i = 0; i < CANCEL_STEPS && SSL_waiting_for_async(t->ssl); i++) {
+		ERR_clear_error();
+		(void)SSL_do_handshake(t->ssl);
+	}
+	ERR_clear_error();
+}
+
+void
+pst_tls_free(struct pst_tls *t)
+{
+	if (t == NULL)
+		return;
+	if (t->ssl != NULL) {
+		cancel_job(t);
+		SSL_free(t->ssl);
+	}
+	pst_tls_ctx_put(t->ctx);
+	free(t->error);
+	free(t);
+}
+
+static void
+enter(struct pst_tls *t, struct pst_tls_io *io)
+{
+	t->io = io;
+	/* The queue is the thread's: what others left there would be taken for ours. */
+	ERR_clear_error();
+}
+
+/* SSL_get_error's answer as ours. PST_PEER and PST_NOMEM leave t failed. */
+static enum pst_rc
+leave(struct pst_tls *t, int ret)
+{
+	enum pst_rc rc = PST_PEER;
+
+	switch (SSL_get_error(t->ssl, ret)) {
+	case SSL_ERROR_NONE:
+		rc = PST_OK;
+		break;
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		rc = PST_AGAIN;
+		break;
+	case SSL_ERROR_WANT_ASYNC:
+	case SSL_ERROR_WANT_ASYNC_JOB:
+		rc = PST_WANT_ASYNC;
+		break;
+	case SSL_ERROR_ZERO_RETURN:
+		rc = PST_EOF;
+		break;
+	default:
+		if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
+			rc = PST_NOMEM;
+		pst_tls_fail(t, NULL);
+	}
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+	/* Also while a job is paused: the wire BIO looks here anew each time. */
+	t->io = NULL;
+	return rc;
+}
+
+/*
+ * The certificate's verdict was judged when the session was made, perhaps under
+ * another profile: it must satisfy this one too.
+ */
+static enum pst_rc
+finish_handshake(struct pst_tls *t)
+{
+	t->done = true;
+	SSL_clear_mode(t->ssl, SSL_MODE_ASYNC);
+	if (t->ctx->side == PST_TLS_SERVER)
+		return PST_OK;
+	t->verify_error = SSL_get_verify_result(t->ssl);
+	if (pst_tls_verify_enough(t, t->verify_error))
+		return PST_OK;
+	pst_tls_fail(t, "the resumed session was not verified");
+	return PST_PEER;
+}
+
+enum pst_rc
+pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
+{
+	enum pst_rc rc;
+
+	if (t->failed)
+		return PST_PEER;
+	if (t->done)
+		return PST_OK;
+	t->started = true;
+	enter(t, io);
+	rc = leave(t, SSL_do_handshake(t->ssl));
+	if (rc == PST_OK)
+		rc = finish_handshake(t);
+	if (rc == PST_EOF) {
+		pst_tls_fail(t, "the peer closed during the handshake");
+		rc = PST_PEER;
+	}
+	/* A session that the peer chokes on must not be offered again. */
+	if (rc == PST_PEER && t->cache != NULL)
+		pst_tls_cache_forget(t->cache, t->key);
+	return rc;
+}
+
+enum pst_rc
+pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, size_t *n)
+{
+	*n = 0;
+	if (t->failed)
+		return PST_PEER;
+	if (!t->done || cap == 0)
+		return PST_INVAL;
+	enter(t, io);
+	return leave(t, SSL_read_ex(t->ssl, buf, cap, n));
+}
+
+static size_t
+room_for(size_t n)
+{
+	return n + (n / SSL3_RT_MAX_PLAIN_LENGTH + 1) * RECORD_OVERHEAD + WRITE_SLACK;
+}
+
+enum pst_rc
+pst_tls_write(struct pst_tls *t, struct pst_tls_io *io, const void *p, size_t n)
+{
+	size_t done = 0;
+
+	if (t->failed)
+		return PST_PEER;
+	if (!t->done || t->closed || n > PST_TLS_WRITE_MAX)
+		return PST_INVAL;
+	if (n == 0)
+		return PST_OK;
+	if (io->out_cap - io->out_len < room_for(n))
+		return PST_AGAIN;
+	enter(t, io);
+	return leave(t, SSL_write_ex(t->ssl, p, n, &done));
+}
+
+/*
+ * RFC 8446 6.1: "Each party MUST send a "close_notify" alert before closing its
+ * write side of the connection, unless it has already sent some error alert."
+ */
+enum pst_rc
+pst_tls_shutdown(struct pst_tls *t, struct pst_tls_io *io)
+{
+	enum pst_rc rc;
+	int ret;
+
+	if (t->failed || !t->done || t->closed)
+		return PST_OK;
+	enter(t, io);
+	ret = SSL_shutdown(t->ssl);
+	/* 0: ours is sent, the peer's has not come; we do not wait for it here. */
+	rc = leave(t, ret == 0 ? 1 : ret);
+	t->closed = rc == PST_OK;
+	return rc;
+}
+
+bool
+pst_tls_pending(const struct pst_tls *t)
+{
+	return !t->failed && SSL_pending(t->ssl) > 0;
+}
