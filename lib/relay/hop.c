@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A hop: one connection to a next hop, from SYN to QUIT.
+ *
+ * It brings itself to HOP_READY (banner, EHLO, STARTTLS and EHLO again, or implicit
+ * TLS first), then does what its session's transaction asks. Every state but
+ * READY and BODY has a deadline; every end but an orderly one is told to the
+ * session once, by session_hop_lost, after the hop is gone.
+ *
+ * A hop whose transaction ended cleanly may serve another session of the same
+ * class; before that it must answer RSET, which also shows that it is alive.
+ */
+#include "relay.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct pst_config_timeouts *
+timeouts(const struct hop *h)
+{
+	return &h->sh->snap->cfg->limits.timeouts;
+}
+
+static uint32_t
+state_deadline(const struct hop *h, enum hop_state st)
+{
+	const struct pst_config_timeouts *t = timeouts(h);
+
+	switch (st) {
+	case HOP_CONNECT:
+		return t->connect;
+	case HOP_HANDSHAKE:
+		return t->tls;
+	case HOP_BANNER:
+		return t->banner;
+	case HOP_EHLO:
+	case HOP_HELO:
+	case HOP_STARTTLS:
+		return t->ehlo;
+	case HOP_RCPT:
+		return h->s->tx != NULL && h->s->tx->mail_ok ? t->rcpt : t->mail;
+	case HOP_DATA:
+		return t->data;
+	case HOP_BODY:
+		return t->block;
+	case HOP_DOT:
+		return t->dot;
+	case HOP_READY:
+		return h->s == NULL ? h->cls->hop->reuse_idle_ms : 0;
+	case HOP_CLOSED:
+		return 0;
+	}
+	return 0;
+}
+
+void
+hop_enter(struct hop *h, enum hop_state st)
+{
+	uint32_t ms;
+
+	h->state = (uint8_t)st;
+	if (st == HOP_BODY)
+		h->mark = h->s->tx->size;
+	ms = state_deadline(h, st);
+	if (ms == 0)
+		pst_timer_cancel(&h->sh->wheel, &h->timer);
+	else
+		pst_timer_arm(&h->sh->wheel, &h->timer, h->sh->now_ms + ms);
+}
+
+static void
+hop_free(struct hop *h)
+{
+	if (h->s == NULL) {
+		TAILQ_REMOVE(&h->sh->pool, h, link);
+		h->sh->npool--;
+	} else {
+		h->s->hop = NULL;
+	}
+	pst_timer_cancel(&h->sh->wheel, &h->timer);
+	pst_smtp_client_fini(&h->smtp);
+	free(h->tls_key);
+	free(h);
+}
+
+/* The end of a hop that did not go as it should. */
+static void
+hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
+{
+	struct session *s = h->s;
+	va_list ap;
+
+	if (fmt != NULL) {
+		va_start(ap, fmt);
+		vsnprintf(h->why, sizeof(h->why), fmt, ap);
+		va_end(ap);
+	}
+	if (f == HOP_FAULT_CONNECT)
+		h->sh->c.nexthop_connect_failures++;
+	if (f == HOP_FAULT_INJECTION)
+		h->sh->c.starttls_injection++;
+	if (s != NULL) {
+		log_hop_fault(h, f);
+		if (s->tx != NULL)
+			log_hop_facts(s->tx, h);
+	}
+	leg_abort(&h->leg);
+	hop_free(h);
+	if (s != NULL)
+		session_hop_lost(s, f);
+}
+
+void
+hop_close(struct hop *h)
+{
+	/* QUIT is a courtesy: its 221 is not waited for. */
+	if (h->state == HOP_READY && leg_writable(&h->leg) &&
+		pst_smtp_client_quit(&h->smtp, &h->leg.out) == PST_OK)
+		(void)leg_flush(h->sh, &h->leg);
+	leg_close(h->sh, &h->leg);
+	hop_free(h);
+}
+
+/* ---- opening ---- */
+
+static struct pst_tls_ctx *
+hop_tls_ctx(const struct hop *h)
+{
+	return h->sh->tls->hop[h->cls - h->sh->snap->classes];
+}
+
+/* Resumption stays inside one class and one host: the key names both. */
+static enum pst_rc
+hop_start_tls(struct hop *h)
+{
+	const struct pst_config_next_hop *c = h->cls->hop;
+	const char *name = c->verify_name != NULL ? c->verify_name : h->host;
+	char at[PST_ENDPOINT_STRLEN];
+
+	if (h->tls_key == NULL && asprintf(&h->tls_key, "%s|%s|%s", h->cls->key, name ? name : "",
+					  pst_endpoint_str(&h->at, at)) < 0) {
+		h->tls_key = NULL;
+		return PST_NOMEM;
+	}
+	hop_enter(h, HOP_HANDSHAKE);
+	return leg_start_tls(&h->leg, hop_tls_ctx(h), name, h->sh->cache, pst_span_str(h->tls_key));
+}
+
+struct hop *
+hop_open(struct session *s, const struct route_class *cls, const struct pst_endpoint *at,
+	const char *host, enum pst_rc *rc)
+{
+	struct shard *sh = s->sh;
+	struct hop *h = calloc(1, sizeof(*h));
+	struct pst_tcp_conn *conn = NULL;
+
+	*rc = PST_NOMEM;
+	if (h == NULL)
+		return NULL;
+	*rc = pst_tcp_connect(sh->tcp, NULL, at, &h->leg, sh->now, &conn);
+	if (*rc != PST_OK) {
+		free(h);
+		return NULL;
+	}
+	leg_init(&h->leg, LEG_HOP, conn);
+	h->sh = sh;
+	h->s = s;
+	h->cls = cls;
+	h->at = *at;
+	h->host = host;
+	h->born_ms = sh->now_ms;
+	pst_smtp_client_init(&h->smtp);
+	pst_timer_init(&h->timer, LEG_HOP);
+	sh->c.nexthop_connects++;
+	hop_enter(h, HOP_CONNECT);
+	return h;
+}
+
+/* ---- pool ---- */
+
+static bool
+hop_may_live_on(const struct hop *h)
+{
+	const struct pst_config_next_hop *c = h->cls->hop;
+
+	return c->reuse == PST_REUSE_CLASS && h->state == HOP_READY && !h->leg.error &&
+	       !h->sh->draining && h->messages < c->reuse_messages &&
+	       h->sh->now_ms - h->born_ms < c->reuse_age_ms &&
+	       pst_smtp_client_outstanding(&h->smtp) == 0 && h->sh->npool < SHARD_POOL_MAX;
+}
+
+void
+hop_release(struct hop *h)
+{
+	if (!hop_may_live_on(h)) {
+		hop_close(h);
+		return;
+	}
+	h->s->hop = NULL;
+	h->s = NULL;
+	h->needs_rset = true;
+	TAILQ_INSERT_HEAD(&h->sh->pool, h, link);
+	h->sh->npool++;
+	hop_enter(h, HOP_READY);
+}
+
+struct hop *
+hop_take(struct session *s, const struct route_class *cls)
+{
+	struct hop *h;
+
+	if (cls->hop->reuse != PST_REUSE_CLASS)
+		return NULL;
+	TAILQ_FOREACH (h, &s->sh->pool, link) {
+		if (strcmp(h->cls->key, cls->key) == 0)
+			break;
+	}
+	if (h == NULL)
+		return NULL;
+	TAILQ_REMOVE(&h->sh->pool, h, link);
+	h->sh->npool--;
+	h->s = s;
+	h->reused = true;
+	h->sh->c.nexthop_reused++;
+	hop_enter(h, HOP_READY);
+	return h;
+}
+
+void
+hop_pool_flush(struct shard *sh)
+{
+	struct hop *h;
+
+	while ((h = TAILQ_FIRST(&sh->pool)) != NULL)
+		hop_close(h);
+}
+
+/* ---- replies ---- */
+
+static bool
+positive(const struct pst_smtp_reply *r)
+{
+	return r->code >= 200 && r->code < 300;
+}
+
+static void
+hop_refused(struct hop *h, const char *what, const struct pst_smtp_reply *r)
+{
+	hop_fail(h, HOP_FAULT_GREETING, "%s: %u %.*s", what, r->code, PST_SPAN_FMT(r->text));
+}
+
+static const char *
+hop_helo_name(const struct hop *h)
+{
+	return h->cls->hop->helo != NULL ? h->cls->hop->helo : h->s->ln->hostname;
+}
+
+static void
+on_banner(struct hop *h, const struct pst_smtp_reply *r)
+{
+	if (!positive(r)) {
+		hop_refused(h, "greeting", r);
+		return;
+	}
+	hop_enter(h, HOP_EHLO);
+	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, hop_helo_name(h));
+}
+
+/* What to do about TLS now that EHLO (or HELO) has been answered. */
+static void
+after_ehlo(struct hop *h)
+{
+	const struct pst_config_next_hop *c = h->cls->hop;
+	bool want = c->tls == PST_CONFIG_TLS_STARTTLS && !h->leg.encrypted;
+
+	if (want && (h->smtp.keywords & PST_SMTP_STARTTLS) != 0) {
+		hop_enter(h, HOP_STARTTLS);
+		(void)pst_smtp_client_starttls(&h->smtp, &h->leg.out);
+		return;
+	}
+	if (want && c->tls_required) {
+		hop_fail(h, HOP_FAULT_NO_TLS, "STARTTLS is not offered");
+		return;
+	}
+	shard_learn(h->sh, &h->smtp);
+	hop_enter(h, HOP_READY);
+	session_hop_ready(h->s);
+}
+
+static void
+on_ehlo(struct hop *h, const struct pst_smtp_reply *r)
+{
+	if (positive(r)) {
+		after_ehlo(h);
+	} else if (h->state == HOP_EHLO && r->code >= 500) {
+		hop_enter(h, HOP_HELO); /* RFC 5321 3.2: a server that does not know EHLO */
+		(void)pst_smtp_client_helo(&h->smtp, &h->leg.out, hop_helo_name(h));
+	} else {
+		hop_refused(h, "EHLO", r);
+	}
+}
+
+static void
+on_starttls(struct hop *h, const struct pst_smtp_reply *r)
+{
+	if (positive(r)) {
+		/* RFC 3207 6, CVE-2021-38371: nothing in clear may follow the 220. */
+		if (leg_has_input(&h->leg)) {
+			hop_fail(h, HOP_FAULT_INJECTION, "bytes behind the 220 to STARTTLS");
+			return;
+		}
+		pst_smtp_client_forget(&h->smtp);
+		if (hop_start_tls(h) != PST_OK)
+			hop_fail(h, HOP_FAULT_RESOURCE, "no memory for TLS");
+	} else if (h->cls->hop->tls_required) {
+		hop_fail(h, HOP_FAULT_NO_TLS, "STARTTLS: %u %.*s", r->code, PST_SPAN_FMT(r->text));
+	} else {
+		hop_enter(h, HOP_READY);
+		session_hop_ready(h->s);
+	}
+}
+
+static void
+on_rset(struct hop *h, const struct pst_smtp_reply *r)
+{
+	if (positive(r))
+		session_hop_ready(h->s);
+	else
+		hop_refused(h, "RSET", r);
+}
+
+/* Hands one reply to whom it concerns. The hop may be gone afterwards. */
+static void
+hop_reply(struct hop *h, const struct pst_smtp_client_event *ev)
+{
+	const struct pst_smtp_reply *r = &ev->reply;
+
+	switch (ev->cmd) {
+	case PST_SMTP_CMD_GREETING:
+		on_banner(h, r);
+		return;
+	case PST_SMTP_CMD_EHLO:
+	case PST_SMTP_CMD_HELO:
+		on_ehlo(h, r);
+		return;
+	case PST_SMTP_CMD_STARTTLS:
+		on_starttls(h, r);
+		return;
+	case PST_SMTP_CMD_MAIL:
+		session_hop_mail(h->s, r);
+		return;
+	case PST_SMTP_CMD_RCPT:
+		session_hop_rcpt(h->s, r);
+		return;
+	case PST_SMTP_CMD_DATA:
+		session_hop_data(h->s, r);
+		return;
+	case PST_SMTP_CMD_DOT:
+		session_hop_dot(h->s, r);
+		return;
+	case PST_SMTP_CMD_RSET:
+		on_rset(h, r);
+		return;
+	case PST_SMTP_CMD_NOOP:
+	case PST_SMTP_CMD_QUIT:
+		return;
+	}
+}
+
+/* ---- the pump ---- */
+
+static void
+hop_step_tls(struct hop *h)
+{
+	enum pst_rc rc = leg_handshake(h->sh, &h->leg);
+
+	if (rc == PST_AGAIN || rc == PST_WANT_ASYNC)
+		return;
+	if (rc != PST_OK) {
+		h->sh->c.nexthop_handshake_failures++;
+		hop_fail(h, HOP_FAULT_TLS, "%s", pst_tls_error(h->leg.tls));
+		return;
+	}
+	struct pst_tls_info info;
+	pst_tls_info(h->leg.tls, &info);
+	h->sh->c.nexthop_handshakes++;
+	h->sh->c.nexthop_resumed += info.resumed;
+	if (h->cls->hop->tls == PST_CONFIG_TLS_IMPLICIT) {
+		hop_enter(h, HOP_BANNER);
+		return;
+	}
+	hop_enter(h, HOP_EHLO);
+	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, hop_helo_name(h));
+}
+
+/* Which fault it is when the stream ends or breaks here. */
+static void
+hop_stream_end(struct hop *h, enum pst_rc rc)
+{
+	enum pst_tcp_error e = pst_tcp_error(h->leg.conn);
+
+	if (h->state == HOP_CONNECT)
+		hop_fail(h, HOP_FAULT_CONNECT, "%s", pst_tcp_error_name(e));
+	else if (e != PST_TCP_ERR_NONE)
+		hop_fail(h, HOP_FAULT_LOST, "%s", pst_tcp_error_name(e));
+	else if (rc == PST_EOF)
+		hop_fail(h, HOP_FAULT_LOST, "closed by the next hop");
+	else if (h->leg.tls != NULL)
+		hop_fail(h, HOP_FAULT_LOST, "%s", pst_tls_error(h->leg.tls));
+	else
+		hop_fail(h, HOP_FAULT_LOST, "connection broke");
+}
+
+/*
+ * Takes one reply out of what has arrived. PST_OK: another may follow. The hop
+ * can be gone after PST_OK too, so the caller asks the shard's list by `*gone`.
+ */
+static enum pst_rc
+hop_next_reply(struct hop *h, bool *more)
+{
+	struct pst_smtp_client_event ev;
+	struct pst_span in;
+	const char *why = "";
+	size_t used = 0;
+	enum pst_rc rc = leg_read(h->sh, &h->leg, *more, &in);
+
+	if (rc != PST_OK) {
+		if (rc != PST_AGAIN)
+			hop_stream_end(h, rc);
+		return rc;
+	}
+	rc = pst_smtp_client_next(&h->smtp, in.p, in.n, &used, &ev, &why);
+	*more = rc == PST_AGAIN;
+	if (rc == PST_PEER || rc == PST_EOF) {
+		hop_fail(h, rc == PST_EOF ? HOP_FAULT_LOST : HOP_FAULT_PROTOCOL, "%s", why);
+		return rc;
+	}
+	if (rc == PST_OK && ev.reply.text.n > 0) {
+		/* The text points into what leg_used gives back: keep it for the handlers. */
+		static __thread char text[PST_SMTP_REPLY_LINE_MAX];
+		size_t n = PST_MIN(ev.reply.text.n, sizeof(text));
+
+		memcpy(text, ev.reply.text.p, n);
+		ev.reply.text = pst_span(text, n);
+	}
+	if (leg_used(&h->leg, in, used) != PST_OK) {
+		hop_fail(h, HOP_FAULT_RESOURCE, "no memory");
+		return PST_NOMEM;
+	}
+	if (rc == PST_OK)
+		hop_reply(h, &ev);
+	return PST_OK;
+}
+
+/*
+ * In the pool nothing is expected: a byte or the end of the stream means that the
+ * next hop has had enough (RFC 5321 3.8: 421 at any time).
+ */
+static void
+hop_pool_event(struct hop *h)
+{
+	struct pst_span in;
+
+	/* A session ticket is nothing said. */
+	if (!h->leg.error && pst_tcp_error(h->leg.conn) == PST_TCP_ERR_NONE &&
+		leg_read(h->sh, &h->leg, false, &in) == PST_AGAIN)
+		return;
+	leg_close(h->sh, &h->leg);
+	hop_free(h);
+}
+
+void
+hop_pump(struct hop *h)
+{
+	struct session *s = h->s;
+	bool more = false;
+
+	if (s == NULL) {
+		hop_pool_event(h);
+		return;
+	}
+	/* Handlers may end the hop or give it away: s->hop tells. */
+	while (s->hop == h) {
+		if (h->state == HOP_HANDSHAKE) {
+			hop_step_tls(h);
+			if (s->hop == h && h->state == HOP_HANDSHAKE)
+				return;
+			continue;
+		}
+		if (h->state == HOP_CONNECT)
+			return;
+		if (leg_flush(h->sh, &h->leg) == PST_PEER) {
+			hop_stream_end(h, PST_PEER);
+			return;
+		}
+		if (hop_next_reply(h, &more) != PST_OK)
+			break;
+	}
+	if (s->hop == h)
+		(void)leg_flush(h->sh, &h->leg);
+}
+
+static void
+hop_connected(struct hop *h)
+{
+	if (h->cls->hop->tls == PST_CONFIG_TLS_IMPLICIT) {
+		if (hop_start_tls(h) != PST_OK)
+			hop_fail(h, HOP_FAULT_RESOURCE, "no memory for TLS");
+		return;
+	}
+	hop_enter(h, HOP_BANNER);
+}
+
+void
+hop_event(struct hop *h, uint32_t events)
+{
+	struct session *s = h->s;
+
+	if ((events & PST_TCP_EV_ERROR) != 0 && s != NULL) {
+		/* Replies that came before the reset are still good: read them first. */
+		if (h->state != HOP_CONNECT && pst_tcp_readable(h->leg.conn) > 0)
+			hop_pump(h);
+		if (s->hop == h)
+			hop_stream_end(h, PST_PEER);
+		session_pump(s);
+		return;
+	}
+	if ((events & PST_TCP_EV_CONNECTED) != 0 && h->state == HOP_CONNECT) {
+		hop_connected(h);
+		if (s == NULL || s->hop != h) {
+			session_pump(s);
+			return;
+		}
+	}
+	if (h->state == HOP_BODY && (events & PST_TCP_EV_WRITE) != 0)
+		hop_enter(h, HOP_BODY); /* the next hop takes bytes: the deadline begins anew */
+	if (s == NULL && events == PST_TCP_EV_WRITE)
+		return;
+	hop_pump(h);
+	if (s != NULL)
+		session_pump(s);
+}
+
+void
+hop_timeout(struct hop *h)
+{
+	struct session *s = h->s;
+
+	if (s == NULL) {
+		hop_close(h); /* idle long enough */
+		return;
+	}
+	/* In the body only a next hop that takes nothing is late; the client may be slow. */
+	if (h->state == HOP_BODY && (h->mark != s->tx->size || pst_tcp_unsent(h->leg.conn) == 0)) {
+		hop_enter(h, HOP_BODY);
+		return;
+	}
+	h->sh->c.timeouts++;
+	hop_fail(h, h->state == HOP_CONNECT ? HOP_FAULT_CONNECT : HOP_FAULT_TIMEOUT, "timed out");
+	session_pump(s);
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The relay's inside: who owns what.
+ *
+ *   pst_relay  the process's: configuration, snapshot, shards. Main thread.
+ *   snapshot   what a configuration compiles to. Immutable; per-worker parts (TLS
+ *              contexts) are touched by their worker only.
+ *   shard      one worker: its TCP stack, its sessions, its pool of connections.
+ *   session    one client connection: client leg, SMTP server side, transaction.
+ *   hop        one connection to a next hop: leg, SMTP client side. Belongs to a
+ *              session while that has a use for it, else to the shard's pool.
+ *   leg        a TCP connection with or without TLS: plaintext in, plaintext out.
+ *
+ * Lower parts never call up, except that a hop tells its session what became of
+ * it (the session_hop_* functions): the two are one state machine in two files.
+ */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include <pst_buf.h>
+#include <pst_log.h>
+#include <pst_names.h>
+#include <pst_policy.h>
+#include <pst_relay.h>
+#include <pst_smtp_client.h>
+#include <pst_smtp_server.h>
+#include <pst_tls.h>
+#include <pst_wheel.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+/* ---- snapshot ---- */
+
+/* Two connections are interchangeable if and only if their class keys are equal. */
+struct route_class {
+	const struct pst_config_next_hop *hop;
+	char *key; /* the whole content of what matters, as text */
+	struct pst_names_host *hosts;
+};
+
+struct worker_tls {
+	struct pst_crypto *crypto;
+	struct pst_tls_ctx **listener; /* per listener; NULL: no TLS */
+	struct pst_tls_ctx **hop;      /* per next hop; NULL: no TLS */
+};
+
+struct snapshot {
+	const struct pst_config *cfg;
+	struct pst_policy *policy;
+	struct route_class *classes; /* one a next hop */
+	unsigned nworkers;
+	struct worker_tls *tls; /* per worker */
+};
+
+struct snapshot *snapshot_new(const struct pst_config *cfg, unsigned nworkers,
+	const uint8_t ticket_key[80], char *err, size_t errlen);
+void snapshot_free(struct snapshot *sn);
+
+typedef void pst_relay_report_fn(void *arg, const char *pointer, const char *text);
+unsigned snapshot_check(const struct pst_config *cfg, pst_relay_report_fn *report, void *arg);
+
+/* ---- leg ---- */
+
+struct shard;
+
+enum leg_kind { LEG_CLIENT, LEG_HOP };
+
+/* What one leg may hold back: a TLS record and a command line in front of it. */
+#define LEG_IN_MAX  (16 * 1024 + 2 * PST_SMTP_LINE_MAX)
+#define LEG_OUT_MAX (64 * 1024)
+
+struct leg {
+	uint8_t kind; /* leg_kind: which of the two structs this is part of */
+	bool handshaking;
+	bool encrypted; /* TLS is up */
+	bool error;     /* TCP or TLS is dead */
+	struct pst_tcp_conn *conn;
+	struct pst_tls *tls;
+	struct pst_buf in;  /* plaintext received and not used */
+	struct pst_buf out; /* plaintext not yet written */
+};
+
+void leg_init(struct leg *l, enum leg_kind kind, struct pst_tcp_conn *conn);
+/* Starts TLS; name, cache and key for a client only. PST_NOMEM. */
+enum pst_rc leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const char *name,
+	struct pst_tls_cache *cache, struct pst_span key);
+/* One step of the handshake with what has arrived. PST_OK: encrypted. */
+enum pst_rc leg_handshake(struct shard *sh, struct leg *l);
+/*
+ * The plaintext at hand, after reading more if `more` or nothing is there. PST_OK:
+ * s->n > 0, valid until leg_used. PST_AGAIN; PST_EOF: the peer ended the stream
+ * (orderly: close_notify, or FIN in clear); PST_PEER: dead or truncated.
+ */
+enum pst_rc leg_read(struct shard *sh, struct leg *l, bool more, struct pst_span *s);
+/* Done with the first `used` bytes of s; the rest is kept for the next read. */
+enum pst_rc leg_used(struct leg *l, struct pst_span s, size_t used);
+/* Anything received and not used, decrypted or not? */
+bool leg_has_input(const struct leg *l);
+/* Room to write now, with nothing waiting in front. */
+bool leg_writable(struct leg *l);
+/* All of it, in one write to TCP. Call only when leg_writable. n <= LEG_OUT_MAX. */
+enum pst_rc leg_write(struct shard *sh, struct leg *l, const void *p, size_t n);
+/* Writes l->out if there is room. PST_AGAIN: it must wait. */
+enum pst_rc leg_flush(struct shard *sh, struct leg *l);
+void leg_close(struct shard *sh, struct leg *l); /* flush what fits, close_notify, FIN; frees */
+void leg_abort(struct leg *l);                   /* RST; frees */
+
+/* ---- hop ---- */
+
+struct session;
+
+enum hop_state { /* named for what is awaited */
+	HOP_CONNECT,
+	HOP_HANDSHAKE,
+	HOP_BANNER,
+	HOP_EHLO,
+	HOP_HELO,
+	HOP_STARTTLS,
+	HOP_READY, /* nothing: a transaction may begin */
+	HOP_RCPT,  /* MAIL and RCPT replies, or more recipients */
+	HOP_DATA,  /* 354 */
+	HOP_BODY,  /* the client's bytes */
+	HOP_DOT,   /* the verdict */
+	HOP_CLOSED,
+};
+
+/* Why a connection attempt or a hop ended; decides the code the client is told. */
+enum hop_fault {
+	HOP_FAULT_NONE,
+	HOP_FAULT_CONNECT,   /* refused, unreachable, timed out */
+	HOP_FAULT_LOST,      /* closed or reset */
+	HOP_FAULT_TIMEOUT,   /* silent */
+	HOP_FAULT_PROTOCOL,  /* not SMTP */
+	HOP_FAULT_GREETING,  /* refused to talk: banner or EHLO not 2xx */
+	HOP_FAULT_NO_TLS,    /* TLS is required, but was not offered */
+	HOP_FAULT_TLS,       /* handshake or certificate */
+	HOP_FAULT_INJECTION, /* bytes behind the 220 to STARTTLS */
+	HOP_FAULT_RESOURCE,  /* ours */
+};
+
+struct hop {
+	struct leg leg; /* first: legs are found by their kind */
+	struct shard *sh;
+	struct session *s;     /* NULL: in the pool */
+	TAILQ_ENTRY(hop) link; /* shard's pool */
+	struct pst_smtp_client smtp;
+	struct pst_timer timer;
+	const struct route_class *cls;
+	struct pst_endpoint at;
+	const char *host; /* name of the host, or NULL */
+	char *tls_key;    /* of the session cache: class and host */
+	uint8_t state;    /* hop_state */
+	bool secure_ehlo; /* EHLO after STARTTLS was sent */
+	bool reused;
+	bool needs_rset;
+	uint32_t messages;
+	uint64_t born_ms;
+	uint64_t mark; /* message bytes sent when the block deadline began */
+	char why[160]; /* of the fault, for the log */
+};
+
+struct hop *hop_open(struct session *s, const struct route_class *cls,
+	const struct pst_endpoint *at, const char *host, enum pst_rc *rc);
+void hop_event(struct hop *h, uint32_t events);
+void hop_timeout(struct hop *h);
+void hop_pump(struct hop *h);
+/* Enters a state and arms its deadline. */
+void hop_enter(struct hop *h, enum hop_state st);
+/* Orderly: QUIT if between transactions, close_notify, FIN. Never inside DATA a dot. */
+void hop_close(struct hop *h);
+/* The session has no more use for it: to the pool if that may be, else closed. */
+void hop_release(struct hop *h);
+/* A live pooled connection of this class, taken out for s; NULL if none. */
+struct hop *hop_take(struct session *s, const struct route_class *cls);
+/* Closes pooled connections: all of them. */
+void hop_pool_flush(struct shard *sh);
+const char *hop_fault_name(enum hop_fault f); /* for the log */
+const char *hop_fault_enh(enum hop_fault f);  /* 4.x.y */
+const char *hop_fault_text(enum hop_fault f); /* for the client */
+
+/* ---- session ---- */
+
+enum rcpt_state {
+	RCPT_NEW,
+	RCPT_SENT,    /* the next hop's reply is awaited */
+	RCPT_OK,      /* the next hop took it */
+	RCPT_REFUSED, /* the next hop did not */
+	RCPT_LOCAL,   /* refused by us: code, enh, text */
+};
+
+struct rcpt {
+	uint8_t state;
+	bool answered; /* the client has our reply: a replay must not contradict it */
+	uint8_t notify;
+	uint16_t len, orcpt_len;
+	uint16_t code;
+	const char *enh, *text; /* static or the policy's */
+	char *addr;             /* address, then ORCPT; one block */
+};
+
+/* The verdict a transaction will get, once it is known. */
+struct verdict {
+	uint16_t code; /* 0: none yet */
+	char enh[12];
+	char text[256];
+};
+
+struct tx {
+	unsigned number;           /* the N of SID.N */
+	struct pst_smtp_mail mail; /* spans into `mem` */
+	char *mem;
+	struct rcpt *rcpts;
+	unsigned nrcpts, cap;
+	unsigned answered; /* recipients before this one have their reply */
+	unsigned sent;     /* recipients before this one were sent or need not be */
+	unsigned replied;  /* recipients before this one need no reply of the next hop */
+	unsigned ok;       /* taken by the next hop at hand */
+	const struct route_class *cls; /* set by the first recipient */
+	struct pst_names_answer names;
+	unsigned next_name, tries;
+	bool mail_sent, mail_ok;
+	bool body; /* message bytes have gone to the next hop */
+	bool dot_sent;
+	bool done;           /* logged */
+	struct verdict fail; /* what further recipients and DATA are told */
+	struct pst_smtp_dot dot;
+	uint64_t t_mail, t_rcpt, t_ready, t_data, t_dot; /* ms, for delays= */
+	uint64_t size;                                   /* message bytes relayed, ours included */
+	/* what the log says of the next hop after it has gone */
+	char hop_name[96];
+	char hop_tls[16], hop_cipher[48], hop_verify[16];
+	bool hop_resumed, hop_reused;
+};
+
+enum session_wait {
+	WAIT_NONE, /* the client's move */
+	WAIT_TLS,  /* handshake */
+	WAIT_DATA, /* 354 */
+	WAIT_DOT,  /* the next hop's verdict */
+};
+
+struct session {
+	struct leg leg; /* first */
+	struct shard *sh;
+	TAILQ_ENTRY(session) link;
+	struct pst_smtp_server smtp;
+	struct pst_timer timer;
+	const struct pst_config_listener *ln;
+	unsigned listener;
+	struct tx *tx;
+	struct hop *hop;
+	uint64_t counter; /* the last part of the session id */
+	uint64_t born_ms;
+	uint32_t ntx, nsent;
+	uint8_t wait;     /* session_wait */
+	bool chunk;       /* what waits for 354 is a BDAT */
+	bool starttls;    /* our 220 to STARTTLS is on its way */
+	bool closing;     /* flush, then close */
+	bool client_gone; /* only the next hop's verdict is still awaited */
+	bool in_pump;
+	bool progress;      /* the client did something in this turn: its deadline begins anew */
+	const char *reason; /* for the end line */
+};
+
+void session_accept(struct shard *sh, struct pst_tcp_conn *conn);
+void session_event(struct session *s, uint32_t events);
+void session_timeout(struct session *s);
+void session_pump(struct session *s);
+/* Ends it now: closes (or aborts) both legs, logs, frees. */
+void session_end(struct session *s, const char *reason, bool abort_client);
+/* Writes a 421 and closes when the reply is out. */
+void session_dismiss(struct session *s, const char *enh, const char *text, const char *reason);
+void session_drain(struct session *s); /* 421 if between transactions */
+/* The id as text: box.boot.worker.counter */
+#define SID_MAX 64
+const char *session_id(const struct session *s, char buf[SID_MAX]);
+
+/* What a hop reports. */
+void session_hop_ready(struct session *s);
+void session_hop_mail(struct session *s, const struct pst_smtp_reply *r);
+void session_hop_rcpt(struct session *s, const struct pst_smtp_reply *r);
+void session_hop_data(struct session *s, const struct pst_smtp_reply *r);
+void session_hop_dot(struct session *s, const struct pst_smtp_reply *r);
+void session_hop_lost(struct session *s, enum hop_fault f); /* s->hop is gone already */
+
+/* ---- transaction (tx.c): envelope, next hop, body ---- */
+
+enum pst_rc tx_begin(struct session *s, const struct pst_smtp_mail *m);
+/* Tries the next host of the class; when none is left, `last` decides the verdict. */
+void tx_connect(struct session *s, enum hop_fault last);
+/* A negative verdict for every open recipient, those to come, and a waiting DATA. */
+void tx_fail(struct session *s, unsigned code, const char *enh, const char *text);
+/* A reply as the client may hear it. */
+void verdict_set(struct verdict *v, const struct session *s, const struct pst_smtp_reply *r);
+/* Judges a recipient and sends it on its way; its reply comes in its turn. */
+void tx_rcpt(struct session *s, const struct pst_smtp_rcpt *r);
+void tx_data(struct session *s, bool chunk);
+/* Room for `n` message bytes on the way to the next hop? */
+bool tx_body_room(struct session *s);
+void tx_body(struct session *s, struct pst_span bytes);
+void tx_body_flush(struct session *s);
+void tx_body_end(struct session *s);
+/* Gives up the next hop: to the pool if it is between commands, else closed without a dot. */
+void tx_drop_hop(struct session *s);
+/* Over, for whatever reason: logs it once and frees it. The hop is the caller's. */
+void tx_finish(
+	struct session *s, const char *status, unsigned code, const char *enh, const char *text);
+/* Sends to the next hop what is due: RSET, MAIL, RCPT, DATA. */
+void tx_drive(struct session *s);
+
+/* ---- log lines and the Received field ---- */
+
+void log_session_begin(struct session *s);
+void log_session_end(struct session *s);
+void log_rcpt_refused(struct session *s, const struct rcpt *r, unsigned code, const char *text);
+void log_tx(
+	struct session *s, const char *status, unsigned code, const char *enh, const char *text);
+void log_hop_fault(struct hop *h, enum hop_fault f);
+void log_hop_facts(struct tx *tx, struct hop *h); /* copies what log_tx will say */
+/* Appends the field (RFC 5321 4.4) to buf; returns its length, 0 if it does not fit. */
+size_t received_write(struct session *s, char *buf, size_t cap);
+/* What a Received field of this process contains. */
+size_t received_token(const struct shard *sh, char *buf, size_t cap);
+
+/* ---- shard ---- */
+
+/* Wire bytes of one TLS write burst: LEG_OUT_MAX of plaintext, records, a flight. */
+#define SHARD_WIRE (LEG_OUT_MAX + LEG_OUT_MAX / 8 + PST_TLS_OUT_MIN)
+
+struct shard_listener {
+	struct pst_smtp_server_conf smtp; /* this worker's: keywords follow the next hop's */
+	uint32_t keywords;                /* as configured */
+};
+
+struct shard {
+	struct pst_relay *relay;
+	unsigned worker;
+	const struct snapshot *snap;
+	struct worker_tls *tls;
+	struct pst_tls_cache *cache;
+	struct pst_net *net;
+	struct pst_tcp *tcp;
+	struct pst_wheel wheel;
+	struct pst_log *log;
+	uint64_t now, now_ms;
+	struct shard_listener *listeners;
+	char token[96];
+	TAILQ_HEAD(, session) sessions;
+	TAILQ_HEAD(, hop) pool;
+	unsigned nsessions, npool;
+	uint64_t counter;
+	bool draining;
+	struct pst_relay_counters c;
+	uint64_t loops, busy_loops;
+	uint8_t *wire;  /* SHARD_WIRE: ciphertext on its way to TCP */
+	uint8_t *plain; /* LEG_IN_MAX: plaintext read and used in one go */
+	uint8_t *body;  /* LEG_OUT_MAX: encoded message bytes of the session that runs */
+	size_t body_len;
+};
+
+/* What this class's server offers: where it is the only next hop, EHLO follows it. */
+void shard_learn(struct shard *sh, const struct pst_smtp_client *c);
+
+#define SHARD_POOL_MAX 256
+
+struct pst_relay {
+	const struct pst_config *cfg;
+	struct pst_relay_deps deps;
+	struct snapshot *snap;
+	struct shard *shards; /* per worker; filled by the workers */
+	char box[24], boot[12];
+	uint8_t ticket_key[80];
+	atomic_bool draining, stopping, failed;
+	atomic_uint live;    /* sessions of all shards, for the limit and for drained */
+	atomic_uint running; /* shards in their loop */
+};
+
+#endif

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A session: one client connection from SYN to FIN.
+ *
+ * The pump is the only place that knows the order of things: flush what is to be
+ * said, read, let the SMTP engine make events of it, act on each, flush again. It
+ * stops when it would have to wait: for the client, for the client's window, for
+ * a reply of the next hop, for room towards the next hop. It never loops longer
+ * than its budget; what is left then is run in the worker's next turn.
+ *
+ * A session is freed only by session_end, and that is called only from the entry
+ * points (accept, event, timeout, pump, dismiss by the shard), never from inside a
+ * hop's callbacks.
+ */
+#include "relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PUMP_ROUNDS 16    /* reads of up to 16 KiB a turn */
+#define LINGER_MS   10000 /* for a last reply to leave */
+
+static struct session *
+session_new(struct shard *sh, struct pst_tcp_conn *conn)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	leg_init(&s->leg, LEG_CLIENT, conn);
+	s->sh = sh;
+	s->listener = (unsigned)((const struct shard_listener *)pst_tcp_conn_listener(conn) -
+				 sh->listeners);
+	s->ln = &sh->snap->cfg->listeners[s->listener];
+	s->counter = ++sh->counter;
+	s->born_ms = sh->now_ms;
+	pst_timer_init(&s->timer, LEG_CLIENT);
+	pst_smtp_server_init(&s->smtp, &sh->listeners[s->listener].smtp);
+	TAILQ_INSERT_TAIL(&sh->sessions, s, link);
+	sh->nsessions++;
+	sh->c.sessions++;
+	pst_tcp_conn_set_user(conn, &s->leg);
+	return s;
+}
+
+const char *
+session_id(const struct session *s, char buf[SID_MAX])
+{
+	const struct pst_relay *r = s->sh->relay;
+
+	snprintf(buf, SID_MAX, "%s.%s.%u.%lx", r->box, r->boot, s->sh->worker,
+		(unsigned long)s->counter);
+	return buf;
+}
+
+static void
+timer_in(struct session *s, uint32_t ms)
+{
+	pst_timer_arm(&s->sh->wheel, &s->timer, s->sh->now_ms + ms);
+}
+
+/* The verdict of a transaction that its client walked away from. */
+static void
+abandon_tx(struct session *s, const char *why)
+{
+	struct tx *tx = s->tx;
+
+	if (tx == NULL)
+		return;
+	if (tx->fail.code != 0)
+		tx_finish(s, tx->fail.code >= 500 ? "rejected" : "deferred", tx->fail.code,
+			tx->fail.enh, tx->fail.text);
+	else
+		tx_finish(s, "aborted", 0, NULL, why);
+}
+
+void
+session_end(struct session *s, const char *reason, bool abort_client)
+{
+	struct shard *sh = s->sh;
+
+	s->reason = s->reason != NULL ? s->reason : reason;
+	if (s->hop != NULL && s->tx != NULL)
+		log_hop_facts(s->tx, s->hop);
+	tx_drop_hop(s);
+	if (s->hop != NULL)
+		hop_close(s->hop);
+	abandon_tx(s, s->reason);
+	log_session_end(s);
+	if (abort_client)
+		leg_abort(&s->leg);
+	else
+		leg_close(sh, &s->leg);
+	pst_timer_cancel(&sh->wheel, &s->timer);
+	pst_smtp_server_fini(&s->smtp);
+	TAILQ_REMOVE(&sh->sessions, s, link);
+	sh->nsessions--;
+	sh->c.sessions_ended++;
+	atomic_fetch_sub_explicit(&sh->relay->live, 1, memory_order_relaxed);
+	free(s);
+}
+
+/* ---- beginning ---- */
+
+static void
+greet(struct session *s)
+{
+	/* T7: a client that talks before the banner is no mail client. */
+	if (leg_has_input(&s->leg)) {
+		(void)pst_smtp_reply_put(
+			&s->leg.out, 554, "5.5.0", "Not SMTP: you talk before the greeting");
+		s->reason = "talked before the greeting";
+		s->closing = true;
+		return;
+	}
+	(void)pst_smtp_server_greet(&s->smtp, &s->leg.out);
+	s->progress = true;
+}
+
+static void
+begin_tls(struct session *s)
+{
+	if (leg_start_tls(&s->leg, s->sh->tls->listener[s->listener], NULL, NULL,
+		    pst_span(NULL, 0)) != PST_OK) {
+		s->leg.error = true;
+		return;
+	}
+	s->wait = WAIT_TLS;
+	timer_in(s, s->sh->snap->cfg->limits.timeouts.client_tls);
+}
+
+/* Too many already: a 421 where the client can read it, and no session. */
+static void
+turn_away(struct shard *sh, struct pst_tcp_conn *conn)
+{
+	static const char text[] = "421 4.3.2 Too busy, try again later\r\n";
+	const struct shard_listener *sl = pst_tcp_conn_listener(conn);
+
+	sh->c.sessions_refused++;
+	if (sh->snap->cfg->listeners[sl - sh->listeners].tls != PST_CONFIG_TLS_IMPLICIT)
+		(void)pst_tcp_write(conn, text, sizeof(text) - 1);
+	pst_tcp_close(conn);
+}
+
+void
+session_accept(struct shard *sh, struct pst_tcp_conn *conn)
+{
+	unsigned limit = sh->snap->cfg->limits.sessions;
+	unsigned live = atomic_fetch_add_explicit(&sh->relay->live, 1, memory_order_relaxed);
+	struct session *s = NULL;
+
+	if (!sh->draining && (limit == 0 || live < limit))
+		s = session_new(sh, conn);
+	if (s == NULL) {
+		atomic_fetch_sub_explicit(&sh->relay->live, 1, memory_order_relaxed);
+		turn_away(sh, conn);
+		return;
+	}
+	log_session_begin(s);
+	if (s->ln->tls == PST_CONFIG_TLS_IMPLICIT)
+		begin_tls(s);
+	else
+		greet(s);
+	session_pump(s);
+}
+
+void
+session_dismiss(struct session *s, const char *enh, const char *text, const char *reason)
+{
+	s->reason = reason;
+	(void)pst_smtp_reply_put(&s->leg.out, 421, enh, text);
+	s->closing = true;
+	timer_in(s, LINGER_MS);
+}
+
+void
+session_drain(struct session *s)
+{
+	if (s->closing || s->tx != NULL || s->wait != WAIT_NONE || !pst_smtp_server_idle(&s->smtp))
+		return;
+	session_dismiss(s, "4.3.2", "Shutting down, try again later", "drain");
+	session_pump(s);
+}
+
+/* ---- events of the SMTP engine ---- */
+
+/* T1: nothing that came in clear behind STARTTLS is ever looked at. */
+static void
+on_starttls(struct session *s, bool surplus)
+{
+	tx_drop_hop(s); /* RFC 3207 4.2: what was said in clear is forgotten */
+	abandon_tx(s, "STARTTLS");
+	s->starttls = !surplus; /* the 220 leaves first, then TLS begins */
+	if (!surplus)
+		return;
+	s->sh->c.starttls_injection++;
+	pst_buf_consume(&s->leg.out, pst_buf_len(&s->leg.out));
+	(void)pst_smtp_reply_put(&s->leg.out, 554, "5.5.0", "Input behind STARTTLS");
+	s->reason = "input behind STARTTLS";
+	s->closing = true;
+}
+
+static void
+on_mail(struct session *s, const struct pst_smtp_mail *m)
+{
+	abandon_tx(s, "new MAIL");
+	if (s->sh->draining) {
+		session_dismiss(s, "4.3.2", "Shutting down, try again later", "drain");
+		return;
+	}
+	if (tx_begin(s, m) == PST_OK)
+		(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, 250, "2.1.0", "Ok");
+	else
+		(void)pst_smtp_server_reply(
+			&s->smtp, &s->leg.out, 451, "4.3.0", "Out of memory, try again");
+}
+
+static void
+on_data(struct session *s, const struct pst_smtp_server_event *ev)
+{
+	bool chunk = ev->type == PST_SMTP_SEV_BDAT;
+
+	if (s->tx == NULL)
+		(void)pst_smtp_server_reply(
+			&s->smtp, &s->leg.out, 503, "5.5.1", "Bad sequence of commands");
+	else if (chunk && s->tx->t_data != 0)
+		pst_smtp_server_chunk(&s->smtp); /* the next hop's DATA is open already */
+	else
+		tx_data(s, chunk);
+}
+
+/* The message must not be completed: the next hop never sees its end. */
+static void
+on_body_bad(struct session *s, const struct pst_smtp_reply *r)
+{
+	char enh[12], text[128];
+
+	if (s->tx == NULL)
+		return;
+	snprintf(enh, sizeof(enh), "%u.%u.%u", r->enh[0], r->enh[1], r->enh[2]);
+	snprintf(text, sizeof(text), "%.*s", PST_SPAN_FMT(r->text));
+	log_hop_facts(s->tx, s->hop);
+	tx_drop_hop(s);
+	tx_finish(s, "rejected", r->code, enh, text);
+}
+
+static void
+on_event(struct session *s, const struct pst_smtp_server_event *ev, bool surplus)
+{
+	s->progress = true;
+	switch (ev->type) {
+	case PST_SMTP_SEV_HELO:
+	case PST_SMTP_SEV_CHUNK_END:
+		return;
+	case PST_SMTP_SEV_STARTTLS:
+		on_starttls(s, surplus);
+		return;
+	case PST_SMTP_SEV_MAIL:
+		on_mail(s, &ev->mail);
+		return;
+	case PST_SMTP_SEV_RCPT:
+		tx_rcpt(s, &ev->rcpt);
+		return;
+	case PST_SMTP_SEV_DATA:
+	case PST_SMTP_SEV_BDAT:
+		on_data(s, ev);
+		return;
+	case PST_SMTP_SEV_BODY:
+		if (s->tx != NULL)
+			tx_body(s, ev->body);
+		return;
+	case PST_SMTP_SEV_BODY_END:
+		tx_body_end(s);
+		return;
+	case PST_SMTP_SEV_BODY_BAD:
+		on_body_bad(s, &ev->bad);
+		return;
+	case PST_SMTP_SEV_RSET:
+		tx_drop_hop(s);
+		abandon_tx(s, "RSET");
+		return;
+	case PST_SMTP_SEV_QUIT:
+		s->reason = "quit";
+		s->closing = true;
+		return;
+	case PST_SMTP_SEV_CLOSE:
+		s->reason = "not acceptable as SMTP";
+		s->closing = true;
+		return;
+	}
+}
+
+/* ---- the pump ---- */
+
+/* Message bytes may flow only when there is room for them on the other side. */
+static bool
+body_blocked(struct session *s)
+{
+	return s->tx != NULL && s->tx->t_data != 0 && !s->tx->dot_sent &&
+	       pst_smtp_server_in_body(&s->smtp) && !tx_body_room(s);
+}
+
+static bool
+must_wait(struct session *s)
+{
+	return s->closing || s->starttls || s->wait != WAIT_NONE;
+}
+
+/*
+ * Runs the engine over one span. PST_OK: all used or something must be waited for.
+ * PST_AGAIN: the engine wants more bytes than it was given.
+ */
+static enum pst_rc
+feed(struct session *s, struct pst_span in, size_t *used)
+{
+	struct pst_smtp_server_event ev;
+	enum pst_rc rc;
+
+	*used = 0;
+	do {
+		size_t n = 0;
+
+		if (body_blocked(s))
+			return PST_OK;
+		rc = pst_smtp_server_next(
+			&s->smtp, in.p + *used, in.n - *used, &n, &s->leg.out, &ev);
+		*used += n;
+		if (pst_smtp_server_in_body(&s->smtp) && n > 0)
+			s->progress = true;
+		if (rc == PST_OK)
+			on_event(s, &ev, *used < in.n);
+	} while (rc == PST_OK && !must_wait(s));
+	return rc == PST_AGAIN ? PST_AGAIN : PST_OK;
+}
+
+static bool
+step_tls(struct session *s)
+{
+	enum pst_rc rc = leg_handshake(s->sh, &s->leg);
+
+	if (rc == PST_OK) {
+		s->wait = WAIT_NONE;
+		s->sh->c.client_handshakes++;
+		s->progress = true;
+		pst_smtp_server_tls(&s->smtp);
+		if (s->ln->tls == PST_CONFIG_TLS_IMPLICIT)
+			greet(s);
+		return true;
+	}
+	if (rc != PST_AGAIN && rc != PST_WANT_ASYNC)
+		s->sh->c.client_handshake_failures++;
+	return false;
+}
+
+/* The client's stream is over. True: the session was freed. */
+static bool
+client_lost(struct session *s, enum pst_rc rc)
+{
+	bool orderly = rc == PST_EOF;
+
+	if (s->wait == WAIT_DOT) {
+		/* The message is out of our hands; its verdict still belongs in the log. */
+		s->client_gone = true;
+		return false;
+	}
+	if (s->reason == NULL && s->leg.error && s->leg.tls != NULL && !s->leg.encrypted)
+		s->reason = "TLS handshake failed";
+	session_end(s, orderly ? "client closed" : "client lost", !orderly && !s->leg.error);
+	return true;
+}
+
+/* One round. PST_OK: another may follow; PST_AGAIN: wait; PST_EOF: the session is gone. */
+static enum pst_rc
+pump_round(struct session *s, bool *more)
+{
+	struct pst_span in;
+	size_t used;
+	enum pst_rc rc;
+
+	/* Nothing may be there before our 220 has left: that would be text, not a ClientHello. */
+	if (s->starttls && leg_has_input(&s->leg))
+		on_starttls(s, true);
+	rc = leg_flush(s->sh, &s->leg);
+	if (rc == PST_AGAIN)
+		return PST_AGAIN;
+	if (s->closing) {
+		session_end(s, "closed", false);
+		return PST_EOF;
+	}
+	if (s->starttls && rc == PST_OK) {
+		s->starttls = false;
+		begin_tls(s);
+		return PST_OK;
+	}
+	if (s->wait == WAIT_TLS && step_tls(s))
+		return PST_OK;
+	if (s->leg.error)
+		return client_lost(s, PST_PEER) ? PST_EOF : PST_AGAIN;
+	if (must_wait(s) || body_blocked(s))
+		return PST_AGAIN;
+	rc = leg_read(s->sh, &s->leg, *more, &in);
+	if (rc == PST_AGAIN)
+		return PST_AGAIN;
+	if (rc != PST_OK) {
+		/* Recipients may still be with the next hop: their replies are due first. */
+		if (rc == PST_EOF && s->smtp.pending > 0)
+			return PST_AGAIN;
+		return client_lost(s, rc) ? PST_EOF : PST_AGAIN;
+	}
+	rc = feed(s, in, &used);
+	*more = rc == PST_AGAIN;
+	if (leg_used(&s->leg, in, used) != PST_OK)
+		return client_lost(s, PST_NOMEM) ? PST_EOF : PST_AGAIN;
+	if (*more && s->smtp.pending > 0)
+		return PST_AGAIN; /* the engine waits for replies, not for bytes */
+	return PST_OK;
+}
+
+/* Per command, not per read: a byte now and then does not keep a session. */
+static void
+set_deadline(struct session *s)
+{
+	const struct pst_config_timeouts *t = &s->sh->snap->cfg->limits.timeouts;
+	bool progress = s->progress || !pst_timer_armed(&s->timer);
+
+	s->progress = false;
+	if (s->closing) {
+		if (progress)
+			timer_in(s, LINGER_MS);
+	} else if (s->wait == WAIT_TLS) {
+		return;
+	} else if (s->wait != WAIT_NONE || s->smtp.pending > 0 || body_blocked(s)) {
+		pst_timer_cancel(&s->sh->wheel, &s->timer); /* the next hop's deadline counts */
+	} else if (progress) {
+		timer_in(s, pst_smtp_server_in_body(&s->smtp) ? t->client_data : t->client_command);
+	}
+}
+
+void
+session_pump(struct session *s)
+{
+	struct shard *sh = s->sh;
+	enum pst_rc rc = PST_OK;
+	bool more = false;
+	int rounds;
+
+	if (s->client_gone) {
+		if (s->wait != WAIT_DOT)
+			session_end(s, "client lost", false);
+		else if (s->hop != NULL)
+			(void)leg_flush(sh, &s->hop->leg);
+		return;
+	}
+	for (rounds = 0; rounds < PUMP_ROUNDS && rc == PST_OK; rounds++)
+		rc = pump_round(s, &more);
+	if (rc == PST_EOF)
+		return;
+	tx_body_flush(s);
+	if (s->hop != NULL)
+		(void)leg_flush(sh, &s->hop->leg);
+	if (rc == PST_OK && s->leg.conn != NULL)
+		pst_tcp_conn_mark(s->leg.conn);
+	set_deadline(s);
+}
+
+void
+session_event(struct session *s, uint32_t events)
+{
+	if ((events & PST_TCP_EV_ERROR) != 0) {
+		s->leg.error = true;
+		if (s->wait == WAIT_TLS)
+			s->sh->c.client_handshake_failures++;
+		if (client_lost(s, PST_PEER))
+			return;
+	}
+	session_pump(s);
+}
+
+void
+session_timeout(struct session *s)
+{
+	s->sh->c.timeouts++;
+	if (s->closing || s->leg.handshaking || s->leg.error || pst_buf_len(&s->leg.out) > 0) {
+		session_end(s, "timed out", true);
+		return;
+	}
+	tx_drop_hop(s);
+	abandon_tx(s, "timed out");
+	session_dismiss(s, "4.4.2", "Timed out", "timed out");
+	session_pump(s);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A shard: one worker's whole life.
+ *
+ * The loop body reads as the way data takes: a burst of packets into TCP, due
+ * timers, the sessions that became ready, then everything they wrote out in one
+ * go. Nothing in it waits, except the adaptive idle sleep at the very end, which
+ * packets, a wake-up and the next deadline all bound.
+ */
+#include "relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <rte_mempool.h>
+
+#define BURST        64
+#define READY_BUDGET 64  /* connections run between two bursts: a handshake step is dear */
+#define IDLE_TURNS   200 /* empty turns before the first sleep */
+#define IDLE_MAX_NS  1000000ull
+#define FLUSH_MS     2000 /* for last FINs at the end */
+
+/* ---- making and unmaking ---- */
+
+static enum pst_rc
+shard_listeners(struct shard *sh)
+{
+	const struct pst_config *cfg = sh->snap->cfg;
+
+	sh->listeners = calloc(cfg->nlisteners + 1, sizeof(*sh->listeners));
+	if (sh->listeners == NULL)
+		return PST_NOMEM;
+	for (unsigned i = 0; i < cfg->nlisteners; i++) {
+		const struct pst_config_listener *ln = &cfg->listeners[i];
+		struct shard_listener *sl = &sh->listeners[i];
+		bool starttls = sh->tls->listener[i] != NULL && ln->tls == PST_CONFIG_TLS_STARTTLS;
+		uint32_t all = PST_SMTP_PIPELINING | PST_SMTP_SIZE | PST_SMTP_8BITMIME |
+			       PST_SMTP_ENHANCEDSTATUSCODES | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN |
+			       PST_SMTP_CHUNKING | (starttls ? PST_SMTP_STARTTLS : 0);
+
+		sl->keywords = all & ~ln->discard_keywords;
+		sl->smtp = (struct pst_smtp_server_conf){
+			.hostname = ln->hostname,
+			.keywords = sl->keywords,
+			.max_size = cfg->limits.message_size,
+			.max_rcpts = cfg->limits.recipients,
+			.max_errors = cfg->limits.errors,
+			.max_received = cfg->limits.received,
+			.loop_token = sh->token,
+			.bare_newline = ln->bare_newline,
+		};
+		if (pst_tcp_listen(sh->tcp, &ln->at, sl) != PST_OK)
+			return PST_NOMEM;
+	}
+	return PST_OK;
+}
+
+static void
+tcp_conf(const struct pst_config_tcp *c, struct pst_tcp_conf *out)
+{
+	*out = (struct pst_tcp_conf){
+		.max_conns = c->max_connections,
+		.max_half_open = c->max_half_open,
+		.rcv_buf = c->rcv_buf,
+		.snd_buf = c->snd_buf,
+		.rto_min_ms = c->rto_min_ms,
+		.delack_ms = c->delack_ms,
+		.time_wait_ms = c->time_wait_ms,
+		.user_timeout_ms = c->user_timeout_ms,
+		.keepalive_ms = c->keepalive_ms,
+	};
+}
+
+static enum pst_rc
+shard_init(struct shard *sh, struct pst_relay *r, unsigned worker)
+{
+	struct pst_tcp_conf conf;
+	char lane[8];
+
+	sh->relay = r;
+	sh->worker = worker;
+	sh->snap = r->snap;
+	sh->tls = &r->snap->tls[worker];
+	TAILQ_INIT(&sh->sessions);
+	TAILQ_INIT(&sh->pool);
+	sh->now = pst_now_ns();
+	sh->now_ms = sh->now / PST_NS_PER_MS;
+	pst_wheel_init(&sh->wheel, sh->now_ms);
+	snprintf(lane, sizeof(lane), "w%u", worker);
+	sh->log = pst_log_lane(r->deps.logger, lane);
+	received_token(sh, sh->token, sizeof(sh->token));
+	sh->wire = malloc(SHARD_WIRE);
+	sh->plain = malloc(LEG_IN_MAX);
+	sh->body = malloc(LEG_OUT_MAX);
+	sh->cache = pst_tls_cache_new(4096);
+	sh->net = pst_net_new(r->deps.fabric, worker);
+	tcp_conf(&sh->snap->cfg->dataplane.tcp, &conf);
+	if (sh->net != NULL)
+		sh->tcp = pst_tcp_new(&conf, sh->net, sh->now);
+	if (sh->wire == NULL || sh->plain == NULL || sh->body == NULL || sh->cache == NULL ||
+		sh->tcp == NULL)
+		return PST_NOMEM;
+	return shard_listeners(sh);
+}
+
+static void
+shard_fini(struct shard *sh)
+{
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&sh->sessions)) != NULL)
+		session_end(s, "stopped", true);
+	hop_pool_flush(sh);
+	if (sh->tcp != NULL)
+		pst_tcp_free(sh->tcp);
+	if (sh->net != NULL)
+		pst_net_free(sh->net);
+	if (sh->cache != NULL)
+		pst_tls_cache_free(sh->cache);
+	sh->tcp = NULL;
+	sh->net = NULL;
+	free(sh->listeners);
+	free(sh->wire);
+	free(sh->plain);
+	free(sh->body);
+}
+
+void
+shard_learn(struct shard *sh, const struct pst_smtp_client *c)
+{
+	const struct pst_config *cfg = sh->snap->cfg;
+	/* What only works if the next hop does it too; the rest we do ourselves. */
+	uint32_t end_to_end = PST_SMTP_8BITMIME | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN;
+
+	if (cfg->nnext_hops != 1)
+		return;
+	for (unsigned i = 0; i < cfg->nlisteners; i++) {
+		struct shard_listener *sl = &sh->listeners[i];
+		uint64_t ours = cfg->limits.message_size;
+
+		sl->smtp.keywords = sl->keywords & (~end_to_end | c->keywords);
+		sl->smtp.max_size =
+			ours == 0 || (c->max_size != 0 && c->max_size < ours) ? c->max_size : ours;
+	}
+}
+
+/* ---- drain ---- */
+
+static void
+shard_drain(struct shard *sh)
+{
+	const struct pst_config *cfg = sh->snap->cfg;
+	struct session *s, *next;
+
+	if (!sh->draining) {
+		sh->draining = true;
+		for (unsigned i = 0; i < cfg->nlisteners; i++)
+			pst_tcp_unlisten(sh->tcp, &cfg->listeners[i].at);
+		hop_pool_flush(sh);
+	}
+	for (s = TAILQ_FIRST(&sh->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		session_drain(s);
+	}
+}
+
+/* ---- the loop ---- */
+
+static unsigned
+run_ready(struct shard *sh)
+{
+	struct pst_tcp_conn *c;
+	uint32_t events;
+	unsigned n = 0;
+
+	while (n < READY_BUDGET && (c = pst_tcp_next_ready(sh->tcp, &events)) != NULL) {
+		struct leg *l = pst_tcp_conn_user(c);
+
+		n++;
+		if (l == NULL && (events & PST_TCP_EV_ACCEPT) != 0)
+			session_accept(sh, c);
+		else if (l != NULL && l->kind == LEG_CLIENT)
+			session_event(pst_container_of(l, struct session, leg), events);
+		else if (l != NULL)
+			hop_event(pst_container_of(l, struct hop, leg), events);
+		else
+			pst_tcp_abort(c);
+	}
+	return n;
+}
+
+static unsigned
+run_timers(struct shard *sh)
+{
+	struct pst_timer *t;
+	unsigned n = 0;
+
+	pst_wheel_advance(&sh->wheel, sh->now_ms);
+	while ((t = pst_wheel_expire(&sh->wheel)) != NULL) {
+		n++;
+		if (t->kind == LEG_CLIENT)
+			session_timeout(pst_container_of(t, struct session, timer));
+		else
+			hop_timeout(pst_container_of(t, struct hop, timer));
+	}
+	return n;
+}
+
+static uint64_t
+idle_bound(struct shard *sh)
+{
+	uint64_t due = PST_MIN(pst_tcp_next_deadline(sh->tcp), pst_net_next_deadline(sh->net));
+	uint64_t wheel = pst_wheel_next(&sh->wheel);
+
+	if (wheel != PST_TIMER_NONE)
+		due = PST_MIN(due, wheel * PST_NS_PER_MS);
+	if (due <= sh->now)
+		return 0;
+	return PST_MIN(due - sh->now, (uint64_t)IDLE_MAX_NS);
+}
+
+static bool
+shard_turn(struct shard *sh)
+{
+	struct pst_pkt pkts[BURST];
+	unsigned n, work;
+
+	sh->now = pst_now_ns();
+	sh->now_ms = sh->now / PST_NS_PER_MS;
+	work = n = pst_net_rx(sh->net, sh->now, pkts, BURST);
+	for (unsigned i = 0; i < n; i++)
+		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
+	pst_net_tick(sh->net, sh->now);
+	pst_tcp_tick(sh->tcp, sh->now);
+	work += run_timers(sh);
+	work += run_ready(sh);
+	pst_tcp_flush(sh->tcp, sh->now);
+	pst_net_flush(sh->net);
+	sh->loops++;
+	sh->busy_loops += work > 0;
+	return work > 0;
+}
+
+/* Runs until `stop` says so; sleeps when nothing comes and the mode allows it. */
+static void
+shard_loop(struct shard *sh)
+{
+	struct pst_relay *r = sh->relay;
+	unsigned empty = 0;
+
+	while (!atomic_load_explicit(&r->stopping, memory_order_relaxed)) {
+		if (atomic_load_explicit(&r->draining, memory_order_relaxed))
+			shard_drain(sh);
+		if (shard_turn(sh)) {
+			empty = 0;
+		} else if (++empty > IDLE_TURNS && r->deps.adaptive_idle) {
+			uint64_t ns = idle_bound(sh);
+
+			if (ns > 0)
+				pst_net_idle(sh->net, ns);
+		}
+	}
+}
+
+/* Lets the last replies, FINs and alerts leave; TIME_WAIT is not waited for. */
+static void
+shard_flush(struct shard *sh)
+{
+	uint64_t until = sh->now_ms + FLUSH_MS;
+	struct pst_tcp_usage u;
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&sh->sessions)) != NULL)
+		session_end(s, "stopped", false);
+	hop_pool_flush(sh);
+	do {
+		if (!shard_turn(sh))
+			pst_net_idle(sh->net, IDLE_MAX_NS / 10);
+		pst_tcp_usage(sh->tcp, &u);
+	} while (u.conns > 0 && sh->now_ms < until);
+}
+
+int
+pst_shard_run(struct pst_relay *r, unsigned worker)
+{
+	struct shard *sh = &r->shards[worker];
+	enum pst_rc rc = shard_init(sh, r, worker);
+
+	if (rc == PST_OK) {
+		atomic_fetch_add(&r->running, 1);
+		shard_loop(sh);
+		shard_flush(sh);
+		atomic_fetch_sub(&r->running, 1);
+	} else {
+		pst_logf(sh->log, PST_LOG_ERROR, "relay", "worker %u did not start: %s", worker,
+			pst_rc_name(rc));
+		atomic_store(&r->failed, true);
+	}
+	shard_fini(sh);
+	return rc == PST_OK ? 0 : -1;
+}

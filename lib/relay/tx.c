@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A transaction: envelope in, next hop chosen, body through, verdict back.
+ *
+ * The next hop is contacted at the first recipient that policy accepts; that
+ * recipient fixes the route class. MAIL and the recipients are kept until the end
+ * so that they can be said again to another host when one is lost before DATA. A
+ * recipient's reply is the next hop's own and leaves in the order asked.
+ *
+ * Ownership: the client hears 250 only when the next hop said it. Whatever ends a
+ * body early ends the next hop's connection without the dot.
+ */
+#include "relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static struct pst_span
+keep(char **at, struct pst_span s)
+{
+	struct pst_span k = pst_span(*at, s.n);
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	*at += s.n;
+	return k;
+}
+
+/* The copy's spans must point into the copy. */
+static struct pst_span
+rebase(struct pst_span part, struct pst_span whole, struct pst_span copy)
+{
+	if (part.n == 0)
+		return pst_span(NULL, 0);
+	return pst_span(copy.p + (part.p - whole.p), part.n);
+}
+
+enum pst_rc
+tx_begin(struct session *s, const struct pst_smtp_mail *m)
+{
+	struct tx *tx = calloc(1, sizeof(*tx));
+	char *at;
+
+	if (tx == NULL)
+		return PST_NOMEM;
+	tx->mem = at = malloc(m->from.addr.n + m->envid.n + 1);
+	if (at == NULL) {
+		free(tx);
+		return PST_NOMEM;
+	}
+	tx->number = ++s->ntx;
+	tx->mail = *m;
+	tx->mail.from.addr = keep(&at, m->from.addr);
+	tx->mail.from.local = rebase(m->from.local, m->from.addr, tx->mail.from.addr);
+	tx->mail.from.domain = rebase(m->from.domain, m->from.addr, tx->mail.from.addr);
+	tx->mail.envid = keep(&at, m->envid);
+	tx->t_mail = s->sh->now_ms;
+	s->tx = tx;
+	return PST_OK;
+}
+
+static void
+tx_free(struct session *s)
+{
+	struct tx *tx = s->tx;
+
+	for (unsigned i = 0; i < tx->nrcpts; i++)
+		free(tx->rcpts[i].addr);
+	free(tx->rcpts);
+	free(tx->mem);
+	free(tx);
+	s->tx = NULL;
+}
+
+void
+tx_finish(struct session *s, const char *status, unsigned code, const char *enh, const char *text)
+{
+	struct pst_relay_counters *c = &s->sh->c;
+
+	if (s->tx == NULL)
+		return;
+	if (s->hop != NULL)
+		log_hop_facts(s->tx, s->hop);
+	if (code >= 500)
+		c->transactions_rejected++;
+	else if (code >= 400)
+		c->transactions_deferred++;
+	else if (code >= 200)
+		c->transactions_sent++;
+	else
+		c->transactions_aborted++;
+	log_tx(s, status, code, enh, text);
+	tx_free(s);
+	s->wait = WAIT_NONE;
+}
+
+void
+tx_drop_hop(struct session *s)
+{
+	struct hop *h = s->hop;
+
+	if (h == NULL)
+		return;
+	s->sh->body_len = 0; /* encoded bytes of this body must not reach anyone */
+	if (h->state == HOP_RCPT && pst_smtp_client_outstanding(&h->smtp) == 0) {
+		h->needs_rset = true;
+		hop_enter(h, HOP_READY);
+	}
+	if (h->state != HOP_READY)
+		hop_close(h);
+	else if (h->cls->hop->reuse != PST_REUSE_SESSION)
+		hop_release(h);
+}
+
+/* ---- replies to recipients ---- */
+
+static void
+reply_rcpt(struct session *s, struct rcpt *r, unsigned code, const char *enh, const char *text)
+{
+	r->answered = true;
+	if (code >= 400)
+		log_rcpt_refused(s, r, code, text);
+	(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, code, enh, text);
+}
+
+/* Answers, in order, every recipient whose verdict does not depend on the next hop. */
+static void
+answer_ready(struct session *s)
+{
+	struct tx *tx = s->tx;
+
+	for (; tx->answered < tx->nrcpts; tx->answered++) {
+		struct rcpt *r = &tx->rcpts[tx->answered];
+
+		if (r->answered)
+			continue;
+		if (r->state == RCPT_LOCAL)
+			reply_rcpt(s, r, r->code, r->enh, r->text);
+		else if (tx->fail.code != 0)
+			reply_rcpt(s, r, tx->fail.code, tx->fail.enh, tx->fail.text);
+		else
+			return;
+	}
+}
+
+/* ---- the next hop ---- */
+
+/* Starts over: what was said to the last hop is to be said to the next one. */
+static void
+tx_rewind(struct tx *tx)
+{
+	tx->mail_sent = tx->mail_ok = false;
+	tx->sent = tx->replied = tx->ok = 0;
+	for (unsigned i = 0; i < tx->nrcpts; i++) {
+		if (tx->rcpts[i].state == RCPT_SENT || tx->rcpts[i].state == RCPT_OK)
+			tx->rcpts[i].state = RCPT_NEW;
+	}
+}
+
+/* The next host that can be tried, or the end of all tries. */
+void
+tx_connect(struct session *s, enum hop_fault last)
+{
+	struct tx *tx = s->tx;
+	const struct pst_config_next_hop *c = tx->cls->hop;
+
+	tx_rewind(tx);
+	while (tx->next_name < tx->names.n && tx->tries < c->max_tries) {
+		const struct pst_endpoint *at = &tx->names.e[tx->next_name].at;
+		const char *host = tx->names.e[tx->next_name].name;
+		enum pst_rc rc;
+
+		tx->next_name++;
+		tx->tries++;
+		s->hop = hop_open(s, tx->cls, at, host, &rc);
+		if (s->hop != NULL)
+			return;
+		s->sh->c.nexthop_connect_failures++;
+		last = rc == PST_UNREACH ? HOP_FAULT_CONNECT : HOP_FAULT_RESOURCE;
+	}
+	tx_fail(s, 451, hop_fault_enh(last), hop_fault_text(last));
+}
+
+/* Gives the transaction its negative verdict; DATA, if it waits, hears it too. */
+void
+tx_fail(struct session *s, unsigned code, const char *enh, const char *text)
+{
+	struct tx *tx = s->tx;
+
+	tx->fail.code = (uint16_t)code;
+	snprintf(tx->fail.enh, sizeof(tx->fail.enh), "%s", enh);
+	snprintf(tx->fail.text, sizeof(tx->fail.text), "%s", text);
+	answer_ready(s);
+	if (s->wait == WAIT_DATA) {
+		(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, code, enh, text);
+		tx_finish(s, code >= 500 ? "rejected" : "deferred", code, enh, text);
+	}
+}
+
+/* ---- recipients ---- */
+
+static struct rcpt *
+rcpt_new(struct tx *tx, const struct pst_smtp_rcpt *src)
+{
+	struct rcpt *r;
+
+	if (tx->nrcpts == tx->cap) {
+		unsigned cap = tx->cap == 0 ? 4 : tx->cap * 2;
+		struct rcpt *grown = realloc(tx->rcpts, cap * sizeof(*grown));
+
+		if (grown == NULL)
+			return NULL;
+		tx->rcpts = grown;
+		tx->cap = cap;
+	}
+	r = &tx->rcpts[tx->nrcpts];
+	*r = (struct rcpt){.state = RCPT_NEW,
+		.notify = src->notify,
+		.len = (uint16_t)src->to.addr.n,
+		.orcpt_len = (uint16_t)src->orcpt.n};
+	r->addr = malloc(src->to.addr.n + src->orcpt.n + 1);
+	if (r->addr == NULL)
+		return NULL;
+	memcpy(r->addr, src->to.addr.p, src->to.addr.n);
+	if (src->orcpt.n > 0)
+		memcpy(r->addr + src->to.addr.n, src->orcpt.p, src->orcpt.n);
+	tx->nrcpts++;
+	return r;
+}
+
+static void
+refuse(struct rcpt *r, unsigned code, const char *enh, const char *text)
+{
+	r->state = RCPT_LOCAL;
+	r->code = (uint16_t)code;
+	r->enh = enh;
+	r->text = text;
+}
+
+/* The class is fixed by the first accepted recipient; finds a connection for it. */
+static void
+tx_set_class(struct session *s, const struct route_class *cls)
+{
+	struct tx *tx = s->tx;
+
+	tx->cls = cls;
+	tx->t_rcpt = s->sh->now_ms;
+	if (s->hop != NULL && strcmp(s->hop->cls->key, cls->key) != 0)
+		tx_drop_hop(s); /* reuse: session, but the route changed */
+	if (s->hop != NULL && s->hop->state != HOP_READY)
+		hop_close(s->hop);
+	if (s->hop != NULL && s->hop->messages >= cls->hop->reuse_messages)
+		hop_close(s->hop);
+	if (s->hop == NULL)
+		s->hop = hop_take(s, cls);
+	(void)pst_names_resolve(cls->hosts, cls->hop->nhosts, &tx->names);
+	if (s->hop == NULL)
+		tx_connect(s, HOP_FAULT_CONNECT);
+}
+
+static void
+judge(struct session *s, struct rcpt *r, const struct pst_smtp_rcpt *src)
+{
+	struct tx *tx = s->tx;
+	const struct snapshot *sn = s->sh->snap;
+	struct pst_facts f = {
+		.listener = s->listener,
+		.client = pst_tcp_remote(s->leg.conn).ip,
+		.client_tls = s->leg.encrypted,
+		.sender_domain = tx->mail.from.domain,
+		.recipient_domain = src->to.domain,
+	};
+	struct pst_verdict v;
+
+	pst_policy_eval(sn->policy, &f, &v);
+	if (v.kind != PST_VERDICT_ROUTE) {
+		refuse(r, v.code, v.enh, v.text);
+	} else if (tx->cls == NULL) {
+		tx_set_class(s, &sn->classes[v.next_hop]);
+	} else if (strcmp(tx->cls->key, sn->classes[v.next_hop].key) != 0) {
+		/* RFC 5321 4.5.3.1.10: a server may accept a subset; the client sends the rest
+		 * anew. */
+		s->sh->c.recipients_other_class++;
+		refuse(r, 452, "4.5.3", "Too many recipients: send this one separately");
+	}
+}
+
+void
+tx_rcpt(struct session *s, const struct pst_smtp_rcpt *src)
+{
+	struct rcpt *r = s->tx != NULL ? rcpt_new(s->tx, src) : NULL;
+
+	if (r == NULL) {
+		/* Its reply would overtake others only if some were open: then end it all. */
+		if (s->tx == NULL || s->tx->answered == s->tx->nrcpts)
+			(void)pst_smtp_server_reply(
+				&s->smtp, &s->leg.out, 451, "4.3.0", "Out of memory, try again");
+		else
+			session_dismiss(s, "4.3.2", "Out of memory, try again", "out of memory");
+		return;
+	}
+	judge(s, r, src);
+	answer_ready(s);
+	tx_drive(s);
+}
+
+/* ---- saying it to the next hop ---- */
+
+static enum pst_rc
+send_rcpt(struct hop *h, const struct rcpt *r)
+{
+	struct pst_smtp_rcpt out = {
+		.notify = r->notify,
+		.orcpt = pst_span(r->addr + r->len, r->orcpt_len),
+	};
+
+	out.to.addr = pst_span(r->addr, r->len);
+	return pst_smtp_client_rcpt(&h->smtp, &h->leg.out, &out);
+}
+
+/* What this next hop cannot carry at all, before it is asked. */
+static bool
+tx_impossible(struct session *s)
+{
+	struct hop *h = s->hop;
+	uint32_t lacks = pst_smtp_client_lacks(&h->smtp, &s->tx->mail);
+	uint64_t size = s->tx->mail.has_size ? s->tx->mail.size : 0;
+
+	if ((lacks & PST_SMTP_8BITMIME) != 0)
+		tx_fail(s, 554, "5.6.3", "The next hop cannot take 8-bit messages");
+	else if ((lacks & PST_SMTP_SMTPUTF8) != 0)
+		tx_fail(s, 550, "5.6.7", "The next hop does not support SMTPUTF8");
+	else if (h->smtp.max_size != 0 && size > h->smtp.max_size)
+		tx_fail(s, 552, "5.3.4", "Message too big for the next hop");
+	else
+		return false;
+	return true;
+}
+
+static enum pst_rc
+drive_mail(struct session *s)
+{
+	struct hop *h = s->hop;
+	enum pst_rc rc;
+
+	if (tx_impossible(s))
+		return PST_AGAIN;
+	rc = pst_smtp_client_mail(&h->smtp, &h->leg.out, &s->tx->mail);
+	if (rc == PST_OK) {
+		s->tx->mail_sent = true;
+		s->tx->t_ready = s->sh->now_ms;
+		h->messages++;
+		hop_enter(h, HOP_RCPT);
+	}
+	return rc;
+}
+
+static bool
+may_say_more(const struct hop *h)
+{
+	return (h->smtp.keywords & PST_SMTP_PIPELINING) != 0 ||
+	       pst_smtp_client_outstanding(&h->smtp) == 0;
+}
+
+static void
+drive_data(struct session *s)
+{
+	struct tx *tx = s->tx;
+	struct hop *h = s->hop;
+
+	if (tx->ok == 0) {
+		tx_fail(s, 451, "4.4.2", "The next hop took no recipient any more");
+		return;
+	}
+	if (pst_smtp_client_data(&h->smtp, &h->leg.out) == PST_OK)
+		hop_enter(h, HOP_DATA);
+}
+
+void
+tx_drive(struct session *s)
+{
+	struct tx *tx = s->tx;
+	struct hop *h = s->hop;
+
+	if (tx == NULL || h == NULL || tx->fail.code != 0)
+		return;
+	if (h->state != HOP_READY && h->state != HOP_RCPT)
+		return;
+	if (h->needs_rset) {
+		if (pst_smtp_client_rset(&h->smtp, &h->leg.out) != PST_OK)
+			return;
+		h->needs_rset = false;
+		hop_enter(h, HOP_RCPT); /* for its deadline */
+	}
+	if (!tx->mail_sent && (!may_say_more(h) || drive_mail(s) != PST_OK))
+		return;
+	while (tx->sent < tx->nrcpts) {
+		struct rcpt *r = &tx->rcpts[tx->sent];
+
+		if (r->state == RCPT_NEW) {
+			if (!may_say_more(h) || send_rcpt(h, r) != PST_OK)
+				return;
+			r->state = RCPT_SENT;
+		}
+		tx->sent++;
+	}
+	if (s->wait == WAIT_DATA && h->state == HOP_RCPT &&
+		pst_smtp_client_outstanding(&h->smtp) == 0)
+		drive_data(s);
+}
+
+void
+tx_data(struct session *s, bool chunk)
+{
+	s->chunk = chunk;
+	s->wait = WAIT_DATA;
+	if (s->tx->fail.code != 0)
+		tx_fail(s, s->tx->fail.code, s->tx->fail.enh, s->tx->fail.text);
+	else if (s->hop == NULL)
+		tx_connect(s, HOP_FAULT_LOST);
+	else
+		tx_drive(s);
+}
+
+/* ---- what the next hop said ---- */
+
+static bool
+positive(const struct pst_smtp_reply *r)
+{
+	return r->code >= 200 && r->code < 300;
+}
+
+void
+session_hop_ready(struct session *s)
+{
+	tx_drive(s);
+}
+
+void
+session_hop_mail(struct session *s, const struct pst_smtp_reply *r)
+{
+	struct verdict v;
+
+	if (s->tx == NULL)
+		return;
+	if (positive(r)) {
+		s->tx->mail_ok = true;
+		tx_drive(s);
+		return;
+	}
+	verdict_set(&v, s, r);
+	tx_fail(s, v.code, v.enh, v.text);
+}
+
+static struct rcpt *
+next_sent(struct tx *tx)
+{
+	for (; tx->replied < tx->nrcpts; tx->replied++) {
+		if (tx->rcpts[tx->replied].state == RCPT_SENT)
+			return &tx->rcpts[tx->replied++];
+	}
+	return NULL;
+}
+
+void
+session_hop_rcpt(struct session *s, const struct pst_smtp_reply *r)
+{
+	struct tx *tx = s->tx;
+	struct rcpt *rc = tx != NULL ? next_sent(tx) : NULL;
+	struct verdict v;
+
+	if (rc == NULL)
+		return;
+	rc->state = positive(r) ? RCPT_OK : RCPT_REFUSED;
+	tx->ok += positive(r);
+	if (!rc->answered && positive(r)) {
+		reply_rcpt(s, rc, 250, "2.1.5", "Ok");
+	} else if (!rc->answered) {
+		verdict_set(&v, s, r);
+		reply_rcpt(s, rc, v.code, v.enh, v.text);
+	} else if (!positive(r) && tx->fail.code == 0) {
+		/* Said yes to the client on another host's word: the whole message must wait. */
+		tx_fail(s, 451, "4.4.2", "The next hop changed its mind about a recipient");
+		return;
+	}
+	answer_ready(s);
+	if (s->tx != NULL)
+		tx_drive(s);
+}
