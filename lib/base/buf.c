@@ -143,3 +143,11 @@ pst_buf_consume(struct pst_buf *b, size_t n)
 	if (b->head == b->tail)
 		release(b);
 }
+
+void
+pst_buf_truncate(struct pst_buf *b, size_t len)
+{
+	b->tail = b->head + (uint32_t)len;
+	if (b->head == b->tail)
+		release(b);
+}

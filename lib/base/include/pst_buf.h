@@ -65,4 +65,7 @@ void pst_buf_commit(struct pst_buf *b, size_t n);
 /* Drops the first n (<= len) bytes; storage is freed when nothing is left. */
 void pst_buf_consume(struct pst_buf *b, size_t n);
 
+/* Takes back what was appended last: keeps the first len (<= length) readable bytes. */
+void pst_buf_truncate(struct pst_buf *b, size_t len);
+
 #endif

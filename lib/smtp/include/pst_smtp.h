@@ -61,12 +61,18 @@ struct pst_smtp_reply {
 	struct pst_span text;  /* after code and enhanced code; of the last line (EHLO: see client) */
 };
 
-/* "250 2.1.0 text\r\n"; a '\n' in text makes a multi-line reply. enh NULL: none. */
+/*
+ * "250 2.1.0 text\r\n"; a '\n' in text makes a multi-line reply. enh NULL: none. Whole or
+ * not at all (PST_NOMEM). Lines are clipped to 512 bytes (RFC 5321 4.5.3.1.5).
+ */
 enum pst_rc pst_smtp_reply_put(struct pst_buf *out, unsigned code, const char *enh, const char *text);
 /* The same from a struct (control bytes in text become '?'). */
 enum pst_rc pst_smtp_reply_put_reply(struct pst_buf *out, const struct pst_smtp_reply *r);
 
-/* One argument of MAIL FROM:/RCPT TO:, from after the colon. PST_INVAL: 501 with *why. */
+/*
+ * One argument of MAIL FROM:/RCPT TO:, from after the colon; *used ends behind the '>'.
+ * allow_null: a reverse path (<> is good, <postmaster> is not). PST_INVAL: 501 with *why.
+ */
 enum pst_rc pst_smtp_path_parse(struct pst_span arg, bool utf8, bool allow_null,
 	struct pst_smtp_path *out, size_t *used, const char **why);
 

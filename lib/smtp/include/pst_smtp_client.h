@@ -40,26 +40,30 @@ struct pst_smtp_client {
 	uint16_t code;	      /* of the reply being read */
 	uint32_t keywords;    /* what the server offers; 0 until EHLO */
 	uint64_t max_size;    /* its SIZE; 0: none given */
+	char *scratch;	      /* private: heap, only after a reply that had to be cleaned */
 };
 
 void pst_smtp_client_init(struct pst_smtp_client *c);
+void pst_smtp_client_fini(struct pst_smtp_client *c); /* frees; safe to repeat */
 /* TLS is up, or the connection is taken from the pool: forget EHLO (RFC 3207 4.2). */
 void pst_smtp_client_forget(struct pst_smtp_client *c);
 
 struct pst_smtp_client_event {
 	enum pst_smtp_cmd cmd;
-	struct pst_smtp_reply reply; /* of the last line; spans into the input */
+	struct pst_smtp_reply reply; /* of the last line; text valid until the next call */
 };
 
 /*
  * PST_OK: one reply, *used bytes. PST_AGAIN: more bytes needed (*used may cover
- * finished lines of a multi-line reply). PST_PEER: not SMTP, or unasked; *why.
- * After STARTTLS's 220 the caller checks that no input is left over.
+ * finished lines of a multi-line reply). PST_PEER: not SMTP, unasked, or a class the
+ * command cannot have (3xx is DATA's alone); *why. PST_EOF: an unasked 421, the
+ * server leaves; *why. After STARTTLS's 220 the caller checks that no input is left
+ * over. Control bytes and broken UTF-8 in the text are '?'.
  */
 enum pst_rc pst_smtp_client_next(struct pst_smtp_client *c, const uint8_t *in, size_t n,
 	size_t *used, struct pst_smtp_client_event *ev, const char **why);
 
-/* Commands. PST_AGAIN: queue full. PST_NOMEM: buffer full. */
+/* Commands. PST_AGAIN: queue full. PST_NOMEM: buffer full. PST_INVAL: control bytes in a value. */
 enum pst_rc pst_smtp_client_ehlo(struct pst_smtp_client *c, struct pst_buf *out, const char *name);
 enum pst_rc pst_smtp_client_helo(struct pst_smtp_client *c, struct pst_buf *out, const char *name);
 enum pst_rc pst_smtp_client_starttls(struct pst_smtp_client *c, struct pst_buf *out);
@@ -72,6 +76,7 @@ enum pst_rc pst_smtp_client_data(struct pst_smtp_client *c, struct pst_buf *out)
 /* The dot itself is written by the caller with pst_smtp_dot_end; this queues its verdict. */
 enum pst_rc pst_smtp_client_dot(struct pst_smtp_client *c);
 enum pst_rc pst_smtp_client_rset(struct pst_smtp_client *c, struct pst_buf *out);
+enum pst_rc pst_smtp_client_noop(struct pst_smtp_client *c, struct pst_buf *out);
 enum pst_rc pst_smtp_client_quit(struct pst_smtp_client *c, struct pst_buf *out);
 
 static inline unsigned
