@@ -40,6 +40,12 @@ GW4, CLIENT4, HOP4 = "192.0.2.1", "192.0.2.10", "192.0.2.20"
 GW6, CLIENT6, HOP6 = "2001:db8::1", "2001:db8::10", "2001:db8::20"
 PORTS = ("tap", "af_packet", "af_xdp")
 RUN = "/run/postern-lab"
+# Domains that Postfix also takes, one for each way to reach it: tls, address, port.
+HOPS = {
+    "starttls4.example": ("starttls", HOP4, 25), "starttls6.example": ("starttls", HOP6, 25),
+    "implicit4.example": ("implicit", HOP4, 465), "implicit6.example": ("implicit", HOP6, 465),
+    "plain4.example": ("none", HOP4, 2525), "plain6.example": ("none", HOP6, 2525),
+}
 
 
 class LabError(Exception):
@@ -211,7 +217,7 @@ myhostname = mail.example.org
 inet_interfaces = {addrs}
 mynetworks =
 smtpd_relay_restrictions = reject_unauth_destination
-virtual_mailbox_domains = example.org, example.net, postfix.example
+virtual_mailbox_domains = example.org, example.net, {domains}
 virtual_mailbox_base = {d}/mail
 virtual_mailbox_maps = static:inbox/
 virtual_uid_maps = static:65534
@@ -502,7 +508,7 @@ class Lab:
     def start_postfix(self):
         """The next hop: 25 with STARTTLS, 465 with implicit TLS, 2525 in clear."""
         return Postfix(self, self.nexthop, "postfix", MAIN_NEXTHOP, MASTER_NEXTHOP,
-                       addrs=f"{HOP4}, {HOP6}", cert=f"{self.dir}/certs/mail.pem")
+                       addrs=f"{HOP4}, {HOP6}", domains=", ".join(HOPS), cert=f"{self.dir}/certs/mail.pem")
 
     def start_sender(self, relayhost=f"[{GW4}]", level="encrypt"):
         """A Postfix in the client's namespace that sends all mail to the gateway."""
@@ -534,12 +540,25 @@ class Lab:
                  "action": "inbound", "hostname": "mx.example.org"},
                 {"name": "smtps", "address": "any", "port": 465, "tls": "implicit",
                  "action": "inbound", "hostname": "mx.example.org"}],
-            "routes": [{"domain": "*", "next_hop": "inside"}],
+            "routes": [{"domain": d, "next_hop": "inside"}
+                       for d in ("example.org", "example.net")],
             "next_hops": {"inside": {
                 "hosts": [{"name": "mail.example.org", "address": HOP4, "port": 25}],
                 "tls": "starttls", "tls_required": True, "verify": True,
                 "ca_file": f"{c}/lab-ca.pem"}},
         }
+
+    def config_all_ways(self, workers=1):
+        """The same, with each domain of HOPS on its own way to Postfix."""
+        conf = self.config(workers)
+        for domain, (tls, addr, port) in HOPS.items():
+            hop = {"hosts": [{"name": "mail.example.org", "address": addr, "port": port}],
+                   "tls": tls}
+            if tls != "none":
+                hop.update(tls_required=True, verify=True, ca_file=f"{self.dir}/certs/lab-ca.pem")
+            conf["next_hops"][domain] = hop
+            conf["routes"].append({"domain": domain, "next_hop": domain})
+        return conf
 
     def start_gateway(self, conf=None, wait=True, env=None, args=()):
         conf = conf or self.config()
