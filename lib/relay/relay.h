@@ -257,7 +257,6 @@ struct session {
 	bool starttls;    /* our 220 to STARTTLS is on its way */
 	bool closing;     /* flush, then close */
 	bool client_gone; /* only the next hop's verdict is still awaited */
-	bool in_pump;
 	bool progress;      /* the client did something in this turn: its deadline begins anew */
 	const char *reason; /* for the end line */
 };

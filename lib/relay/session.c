@@ -68,7 +68,10 @@ abandon_tx(struct session *s, const char *why)
 
 	if (tx == NULL)
 		return;
-	if (tx->fail.code != 0)
+	if (tx->dot_sent) {
+		s->sh->c.delivery_uncertain++;
+		tx_finish(s, "uncertain", 451, "4.4.2", why);
+	} else if (tx->fail.code != 0)
 		tx_finish(s, tx->fail.code >= 500 ? "rejected" : "deferred", tx->fail.code,
 			tx->fail.enh, tx->fail.text);
 	else
@@ -271,7 +274,8 @@ on_event(struct session *s, const struct pst_smtp_server_event *ev, bool surplus
 			tx_body(s, ev->body);
 		return;
 	case PST_SMTP_SEV_BODY_END:
-		tx_body_end(s);
+		if (s->tx != NULL && s->hop != NULL)
+			tx_body_end(s);
 		return;
 	case PST_SMTP_SEV_BODY_BAD:
 		on_body_bad(s, &ev->bad);
