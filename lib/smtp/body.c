@@ -36,6 +36,14 @@ pst_smtp_body_begin(struct pst_smtp_server *s)
 	pst_smtp_header_begin(s);
 }
 
+/* Careful with the sum: max_size may have shrunk under a message that is on its way. */
+bool
+pst_smtp_body_exceeds(const struct pst_smtp_server *s, uint64_t have, uint64_t more)
+{
+	uint64_t max = s->conf->max_size;
+	return max != 0 && (have > max || more > max - have);
+}
+
 /* The first CR or LF, or end: 16 bytes at a time in any compiler's vectors. */
 static const uint8_t *
 find_cr_or_lf(const uint8_t *p, const uint8_t *end)
@@ -148,7 +156,7 @@ bytes_bad_or_body(
 	struct pst_smtp_server *s, struct pst_span bytes, struct pst_smtp_server_event *ev)
 {
 	static const struct smtp_no big = {552, "5.3.4", "message too big"};
-	if (s->conf->max_size != 0 && bytes.n > s->conf->max_size - s->body_bytes)
+	if (pst_smtp_body_exceeds(s, s->body_bytes, bytes.n))
 		return pst_smtp_body_bad(s, &big, ev);
 	const struct smtp_no *no = pst_smtp_header_scan(s, bytes);
 	if (no != NULL)

@@ -220,7 +220,7 @@ check_mail(const struct pst_smtp_server *s, struct pst_span args, struct pst_smt
 		!utf8_allowed(&m->from, m->smtputf8, no))
 		return false;
 	/* RFC 1870 6.1: "the server may ... immediately" refuse what is declared too big. */
-	if (m->has_size && s->conf->max_size != 0 && m->size > s->conf->max_size)
+	if (m->has_size && pst_smtp_body_exceeds(s, 0, m->size))
 		return refused(no, 552, "5.3.4", "message too big");
 	return true;
 }
@@ -308,8 +308,7 @@ chunk_is_welcome(const struct pst_smtp_server *s, uint64_t size, struct smtp_no 
 		return refused(no, 503, "5.5.1", "need MAIL first");
 	if (!somebody_wants_it(s, no))
 		return false;
-	uint64_t have = s->bdat ? s->body_bytes : 0;
-	if (s->conf->max_size != 0 && size > s->conf->max_size - have)
+	if (pst_smtp_body_exceeds(s, s->bdat ? s->body_bytes : 0, size))
 		return refused(no, 552, "5.3.4", "message too big");
 	return true;
 }

@@ -267,15 +267,24 @@ pst_smtp_server_body_fail(
 	struct pst_smtp_server *s, unsigned code, const char *enh, const char *text)
 {
 	bool between = s->state == AWAIT_COMMAND && s->bdat;
-	bool inside = pst_smtp_server_in_body(s) || s->state == AWAIT_BDAT_ANSWER;
-	if ((!between && !inside) || s->swallow)
+	bool ended = s->state == AWAIT_END_ANSWER;
+	bool chunk = s->state == AWAIT_BDAT_ANSWER || s->state == AWAIT_CHUNK;
+	if (s->swallow || !(between || ended || chunk || s->state == AWAIT_DATA))
 		return;
 	s->swallow = true;
 	s->fail_code = (uint16_t)code;
 	snprintf(s->fail_enh, sizeof(s->fail_enh), "%s", enh == NULL ? "" : enh);
 	s->fail_text = text;
-	if (inside && s->state != AWAIT_DATA)
+	if (ended)
+		s->chunk_left = 0; /* a chunk of nothing: only the answer is left */
+	if (ended || chunk)
 		pst_smtp_server_enter(s, AWAIT_CHUNK);
+}
+
+bool
+pst_smtp_server_ready(const struct pst_smtp_server *s)
+{
+	return s->state == AWAIT_CLOSE || (s->state == AWAIT_CHUNK && s->chunk_left == 0);
 }
 
 bool

@@ -83,6 +83,8 @@ enum smtp_step pst_smtp_server_command(struct pst_smtp_server *s, const uint8_t 
 
 /* body.c */
 void pst_smtp_body_begin(struct pst_smtp_server *s);
+/* Would `more` octets on top of `have` break SIZE? */
+bool pst_smtp_body_exceeds(const struct pst_smtp_server *s, uint64_t have, uint64_t more);
 enum smtp_step pst_smtp_server_body(struct pst_smtp_server *s, const uint8_t *in, size_t n,
 	size_t *used, struct pst_buf *out, struct pst_smtp_server_event *ev);
 /* Swallow from here on, owe this answer, tell the caller with SEV_BODY_BAD. */

@@ -53,7 +53,8 @@
  */
 enum pst_smtp_bare_newline { PST_SMTP_BARE_REJECT, PST_SMTP_BARE_NORMALIZE };
 
-struct pst_smtp_server_conf { /* shared, immutable while in use */
+/* Shared. keywords and max_size may change between calls; they count from the next command on. */
+struct pst_smtp_server_conf {
 	const char *hostname;	   /* in the banner, EHLO and Received */
 	uint32_t keywords;	   /* pst_smtp_keyword bits to advertise (STARTTLS: while plain) */
 	uint64_t max_size;	   /* SIZE; 0: no limit */
@@ -153,12 +154,17 @@ enum pst_rc pst_smtp_server_reply_put(struct pst_smtp_server *s, struct pst_buf 
 void pst_smtp_server_chunk(struct pst_smtp_server *s);
 /*
  * The next hop failed inside the body (from the answer to DATA, or the first BDAT
- * event, until BODY_END): swallow what is left of the message, then answer with this
+ * event, until the message is answered): swallow what is left of the message, then answer with this
  * (static text). No further BODY events; BODY_END does not come, the engine is back
  * at commands after the answer. Between two chunks the answer waits for the next BDAT.
  */
 void pst_smtp_server_body_fail(struct pst_smtp_server *s, unsigned code, const char *enh,
 	const char *text);
+/*
+ * Something can be done without input (an empty chunk ends, an owed answer, SEV_CLOSE):
+ * call _next even if there is none. Ask after _chunk, _body_fail and a 421.
+ */
+bool pst_smtp_server_ready(const struct pst_smtp_server *s);
 /* Message octets are awaited: DATA's, or a chunk's (not between chunks). */
 bool pst_smtp_server_in_body(const struct pst_smtp_server *s);
 /* No transaction and nothing pending: a good moment for 421 (drain). */
