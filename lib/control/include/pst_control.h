@@ -8,6 +8,7 @@
 
 #include <pst_config.h>
 #include <pst_relay.h>
+#include <signal.h>
 #include <stdio.h>
 
 /* A list of faults, each with the JSON pointer (RFC 6901) of what is wrong. */
@@ -43,10 +44,17 @@ struct pst_control_deps {
 	struct pst_logger *logger;
 	const struct pst_config *config;
 	uint64_t started_ns;
+	const char *crypto_library; /* for status: "OpenSSL 3.0.15 ..."; NULL: not shown */
+	const volatile sig_atomic_t *draining; /* the application's flag, for status; NULL: false */
 };
 
-/* Binds the socket (0660, group) and starts its thread. A live socket of another instance is an error. */
+/*
+ * Binds the socket (0660, group) and starts its thread, on the core of the caller,
+ * with all signals blocked. A live socket of another instance is an error. What
+ * deps points to must live as long as the control.
+ */
 struct pst_control *pst_control_new(const struct pst_control_deps *deps, char *err, size_t errlen);
+/* Ends the thread, closes every client, removes the socket. NULL is allowed. */
 void pst_control_free(struct pst_control *c);
 
 #endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "print.h"
+
+#include <string.h>
+
+/* ---- members, or what stands for a missing one ---- */
+
+static const char *
+text(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	return s != NULL ? s : "?";
+}
+
+static long long
+number(const json_t *obj, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(obj, key));
+}
+
+static int
+digits(long long v)
+{
+	return snprintf(NULL, 0, "%lld", v);
+}
+
+static int
+wider(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+/* Widest text of a member among the elements, for a column. */
+static int
+text_width(const json_t *list, const char *key)
+{
+	const json_t *item;
+	int width = 0;
+	size_t i;
+
+	json_array_foreach(list, i, item) width = wider(width, (int)strlen(text(item, key)));
+	return width;
+}
+
+/* ---- status ---- */
+
+static void
+print_uptime(FILE *to, double seconds)
+{
+	long s = (long)seconds, days = s / 86400;
+
+	fputs("uptime      ", to);
+	if (days > 0)
+		fprintf(to, "%ld d ", days);
+	fprintf(to, "%02ld:%02ld:%02ld\n", s / 3600 % 24, s / 60 % 60, s % 60);
+}
+
+static void
+print_ports(FILE *to, const json_t *ports)
+{
+	const json_t *p;
+	size_t i;
+
+	fputs("\nports\n", to);
+	json_array_foreach(ports, i, p) fprintf(to, "  %s\n", text(p, "description"));
+}
+
+static void
+print_listeners(FILE *to, const json_t *list)
+{
+	int name = text_width(list, "name"), address = text_width(list, "address");
+	const json_t *l;
+	size_t i;
+
+	fputs("\nlisteners\n", to);
+	json_array_foreach(list, i, l)
+	{
+		fprintf(to, "  %-*s  %-*s port %-5lld  tls=%-8s  action=%s  hostname=%s\n", name,
+			text(l, "name"), address, text(l, "address"), number(l, "port"),
+			text(l, "tls"), text(l, "action"), text(l, "hostname"));
+	}
+}
+
+static void
+print_workers(FILE *to, const json_t *list)
+{
+	const json_t *w;
+	size_t i;
+
+	fputs("\nworker  sessions  pooled  tcp conns  half-open  time-wait      mbufs in use\n",
+		to);
+	json_array_foreach(list, i, w)
+	{
+		fprintf(to, "%6lld  %8lld  %6lld  %9lld  %9lld  %9lld  %8lld/%lld\n",
+			number(w, "worker"), number(w, "sessions"), number(w, "pooled_connections"),
+			number(w, "tcp_connections"), number(w, "tcp_half_open"),
+			number(w, "tcp_time_wait"), number(w, "mbufs_in_use"),
+			number(w, "mbufs_total"));
+	}
+}
+
+void
+print_status(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	const json_t *libs = json_object_get(r, "libraries");
+
+	(void)opt;
+	fprintf(to, "postern     %s, pid %lld%s\n", text(r, "version"), number(r, "pid"),
+		json_is_true(json_object_get(r, "draining")) ? ", DRAINING" : "");
+	fprintf(to, "libraries   %s", text(libs, "dpdk"));
+	if (json_object_get(libs, "crypto") != NULL)
+		fprintf(to, ", %s", text(libs, "crypto"));
+	fputc('\n', to);
+	print_uptime(to, json_number_value(json_object_get(r, "uptime")));
+	if (json_object_get(r, "config") != NULL)
+		fprintf(to, "config      %s (%lld routes, %lld next hops)\n", text(r, "config"),
+			number(r, "routes"), number(r, "next_hops"));
+	fprintf(to, "sessions    %lld\n", number(r, "sessions"));
+	if (number(r, "log_lines_dropped") > 0)
+		fprintf(to, "log         %lld lines lost\n", number(r, "log_lines_dropped"));
+	print_ports(to, json_object_get(r, "ports"));
+	print_listeners(to, json_object_get(r, "listeners"));
+	print_workers(to, json_object_get(r, "workers"));
+}
+
+/* ---- stats ---- */
+
+struct widths {
+	int name, total, worker;
+};
+
+static bool
+shown(const json_t *counter, const struct print_options *opt)
+{
+	return opt->all || number(counter, "total") != 0;
+}
+
+/* All groups share their columns, so that the eye can run down the page. */
+static struct widths
+measure(const json_t *groups, const struct print_options *opt)
+{
+	struct widths w = {0, 1, 3};
+	const char *group, *name;
+	json_t *g, *counter, *v;
+	size_t i;
+
+	json_object_foreach((json_t *)groups, group, g)
+	{
+		json_object_foreach(g, name, counter)
+		{
+			if (!shown(counter, opt))
+				continue;
+			w.name = wider(w.name, (int)strlen(name));
+			w.total = wider(w.total, digits(number(counter, "total")));
+			json_array_foreach(json_object_get(counter, "workers"), i, v) w.worker =
+				wider(w.worker, digits((long long)json_integer_value(v)));
+		}
+	}
+	return w;
+}
+
+static void
+print_counter(FILE *to, const char *name, const json_t *counter, const struct widths *w,
+	const struct print_options *opt)
+{
+	const json_t *v;
+	size_t i;
+
+	fprintf(to, "  %-*s  %*lld", w->name, name, w->total, number(counter, "total"));
+	if (opt->per_worker)
+		json_array_foreach(json_object_get(counter, "workers"), i, v)
+			fprintf(to, "  %*lld", w->worker, (long long)json_integer_value(v));
+	fprintf(to, "  %s\n", text(counter, "help"));
+}
+
+static void
+print_group(FILE *to, const char *group, const json_t *counters, const struct widths *w,
+	const struct print_options *opt)
+{
+	bool any = false;
+	const char *name;
+	json_t *counter;
+
+	json_object_foreach((json_t *)counters, name, counter)
+	{
+		if (!shown(counter, opt))
+			continue;
+		if (!any)
+			fprintf(to, "%s\n", group);
+		any = true;
+		print_counter(to, name, counter, w, opt);
+	}
+}
+
+static void
+print_worker_heads(FILE *to, size_t n, const struct widths *w)
+{
+	fprintf(to, "  %-*s  %*s", w->name, "", w->total, "");
+	for (size_t i = 0; i < n; i++)
+		fprintf(to, "  %*s%zu", w->worker - digits((long long)i), "w", i);
+	fputc('\n', to);
+}
+
+void
+print_stats(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	const json_t *groups = json_object_get(r, "counters");
+	struct widths w = measure(groups, opt);
+	const char *group;
+	json_t *counters;
+
+	if (opt->per_worker)
+		print_worker_heads(to, json_array_size(json_object_get(r, "workers")), &w);
+	json_object_foreach((json_t *)groups, group, counters)
+		print_group(to, group, counters, &w, opt);
+}
+
+/* ---- help ---- */
+
+void
+print_help(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	const char *name;
+	json_t *line;
+
+	(void)opt;
+	json_object_foreach((json_t *)r, name, line) fprintf(
+		to, "%-10s  %s\n", name, json_is_string(line) ? json_string_value(line) : "?");
+}
