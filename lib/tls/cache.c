@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PER_KEY	     8	  /* entries of one key; the oldest goes */
-#define MAX_ENCODED  8192 /* a ticket may be 64 KiB; who sends such is not worth the memory */
+#define PER_KEY     8    /* entries of one key; the oldest goes */
+#define MAX_ENCODED 8192 /* a ticket may be 64 KiB; who sends such is not worth the memory */
 
 struct entry {
 	TAILQ_ENTRY(entry) lru; /* most recent first */
@@ -104,9 +104,9 @@ newest(struct pst_tls_cache *c, const uint8_t key[PST_TLS_DIGEST])
 {
 	struct entry *e;
 
-	LIST_FOREACH (e, bucket_of(c, key), bucket)
-		if (memcmp(e->key, key, PST_TLS_DIGEST) == 0)
-			return e;
+	LIST_FOREACH(e, bucket_of(c, key), bucket)
+	if (memcmp(e->key, key, PST_TLS_DIGEST) == 0)
+		return e;
 	return NULL;
 }
 
@@ -126,11 +126,11 @@ make_room_in_key(struct pst_tls_cache *c, const uint8_t key[PST_TLS_DIGEST])
 	struct entry *e, *oldest = NULL;
 	unsigned n = 0;
 
-	LIST_FOREACH (e, bucket_of(c, key), bucket)
-		if (memcmp(e->key, key, PST_TLS_DIGEST) == 0) {
-			oldest = e;
-			n++;
-		}
+	LIST_FOREACH(e, bucket_of(c, key), bucket)
+	if (memcmp(e->key, key, PST_TLS_DIGEST) == 0) {
+		oldest = e;
+		n++;
+	}
 	if (n >= PER_KEY)
 		drop(c, oldest);
 }
@@ -226,8 +226,8 @@ alive(SSL_SESSION *sess)
 }
 
 /* The newest usable session of a key; what is too old is dropped on the way. */
-static SSL_SESSION *
-take(struct pst_tls_cache *c, const uint8_t key[PST_TLS_DIGEST])
+SSL_SESSION *
+pst_tls_cache_take(struct pst_tls_cache *c, const uint8_t key[PST_TLS_DIGEST])
 {
 	struct entry *e;
 
@@ -262,8 +262,8 @@ digest_key(struct pst_tls *t, struct pst_span key)
 
 	ok = md != NULL && EVP_DigestInit_ex(md, t->ctx->sha256, NULL) == 1 &&
 	     EVP_DigestUpdate(md, head, sizeof(head)) == 1 &&
-	     EVP_DigestUpdate(md, name, head[1]) == 1 &&
-	     EVP_DigestUpdate(md, key.p, key.n) == 1 && EVP_DigestFinal_ex(md, t->key, NULL) == 1;
+	     EVP_DigestUpdate(md, name, head[1]) == 1 && EVP_DigestUpdate(md, key.p, key.n) == 1 &&
+	     EVP_DigestFinal_ex(md, t->key, NULL) == 1;
 	EVP_MD_CTX_free(md);
 	OPENSSL_free(ip);
 	return ok;
@@ -279,7 +279,7 @@ pst_tls_use_cache(struct pst_tls *t, struct pst_tls_cache *cache, struct pst_spa
 	ERR_clear_error();
 	if (digest_key(t, key)) {
 		t->cache = cache;
-		sess = take(cache, t->key);
+		sess = pst_tls_cache_take(cache, t->key);
 		if (sess != NULL)
 			SSL_set_session(t->ssl, sess);
 		SSL_SESSION_free(sess);

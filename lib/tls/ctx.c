@@ -18,14 +18,14 @@
  * alternative of an opportunistic peer is plaintext.
  */
 #define DEFAULT_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:-AESCCM:-AESCCM8"
-#define DEFAULT_GROUPS	"X25519:P-256:P-384"
+#define DEFAULT_GROUPS  "X25519:P-256:P-384"
 
 /* Whatever the operator asks for: no finite-field DH, no anonymous, null or shared-key suites. */
 #define NEVER_CIPHERS ":!kDHE:!aNULL:!eNULL:!kPSK:!kSRP:!EXPORT:!RC4"
 
-#define TICKET_KEY_LEN	 80
-#define TICKET_SECONDS	 3600
-#define MAX_PEER_CHAIN	 (64 * 1024)
+#define TICKET_KEY_LEN   80
+#define TICKET_SECONDS   3600
+#define MAX_PEER_CHAIN   (64 * 1024)
 #define DEFAULT_SECLEVEL 2
 
 static bool
@@ -34,8 +34,8 @@ no(char *err, size_t errlen, const char *what, const char *which)
 	char why[200];
 
 	pst_crypto_errors(why, sizeof(why));
-	snprintf(err, errlen, "%s%s%s: %s", what, which != NULL ? " " : "", which != NULL ? which : "",
-		why);
+	snprintf(err, errlen, "%s%s%s: %s", what, which != NULL ? " " : "",
+		which != NULL ? which : "", why);
 	return false;
 }
 
@@ -46,11 +46,12 @@ set_versions(SSL_CTX *s, const struct pst_tls_conf *conf, char *err, size_t errl
 	uint16_t max = conf->max_version != 0 ? conf->max_version : PST_TLS_1_3;
 
 	if (min > max || min < PST_TLS_1_0 || max > PST_TLS_1_3) {
-		snprintf(err, errlen, "TLS versions %#06x to %#06x: not a range within 1.0 to 1.3", min,
-			max);
+		snprintf(err, errlen, "TLS versions %#06x to %#06x: not a range within 1.0 to 1.3",
+			min, max);
 		return false;
 	}
-	if (SSL_CTX_set_min_proto_version(s, min) != 1 || SSL_CTX_set_max_proto_version(s, max) != 1)
+	if (SSL_CTX_set_min_proto_version(s, min) != 1 ||
+		SSL_CTX_set_max_proto_version(s, max) != 1)
 		return no(err, errlen, "TLS versions", NULL);
 	return true;
 }
@@ -97,8 +98,8 @@ set_suites(SSL_CTX *s, const char *list, char *err, size_t errlen)
 		size_t len = strcspn(p, ":");
 
 		if (len > 0 && !has_suite(s, p, len)) {
-			snprintf(err, errlen, "ciphersuites: \"%.*s\" is not a TLS 1.3 suite", (int)len,
-				p);
+			snprintf(err, errlen, "ciphersuites: \"%.*s\" is not a TLS 1.3 suite",
+				(int)len, p);
 			return false;
 		}
 		p += len + (p[len] == ':');
@@ -179,7 +180,8 @@ set_session_id(struct pst_tls_ctx *ctx, SSL_CTX *s, const struct pst_tls_conf *c
 	unsigned n = 0;
 
 	return EVP_Digest(name, strlen(name), md, &n, ctx->sha256, NULL) == 1 &&
-	       SSL_CTX_set_session_id_context(s, md, PST_MIN(n, (unsigned)SSL_MAX_SID_CTX_LENGTH)) == 1;
+	       SSL_CTX_set_session_id_context(
+		       s, md, PST_MIN(n, (unsigned)SSL_MAX_SID_CTX_LENGTH)) == 1;
 }
 
 /*
@@ -215,8 +217,8 @@ set_server(struct pst_tls_ctx *ctx, SSL_CTX *s, const struct pst_tls_conf *conf,
 	}
 	SSL_CTX_set_timeout(s, TICKET_SECONDS);
 	if (conf->ticket_key != NULL &&
-		SSL_CTX_set_tlsext_ticket_keys(s, (void *)(uintptr_t)conf->ticket_key,
-			TICKET_KEY_LEN) != 1)
+		SSL_CTX_set_tlsext_ticket_keys(
+			s, (void *)(uintptr_t)conf->ticket_key, TICKET_KEY_LEN) != 1)
 		return no(err, errlen, "ticket key", NULL);
 	if (!set_session_id(ctx, s, conf))
 		return no(err, errlen, "session id context", NULL);
@@ -241,6 +243,16 @@ note_alert(const SSL *ssl, int where, int value)
 		t->alert_out = (uint8_t)((value & 0xff) + 1);
 }
 
+/* KeyUpdates, tickets, attempts to renegotiate: work for us that brings no data. */
+static void
+count_message(int write_p, int version, int type, const void *buf, size_t len, SSL *ssl, void *arg)
+{
+	struct pst_tls *t = SSL_get_app_data(ssl);
+
+	if (t != NULL && t->done && !write_p && type == SSL3_RT_HANDSHAKE)
+		t->idle_messages++;
+}
+
 SSL_CTX *
 pst_tls_ctx_build(struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, unsigned certs,
 	char *err, size_t errlen)
@@ -259,6 +271,7 @@ pst_tls_ctx_build(struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, unsi
 	SSL_CTX_set_security_level(s, security_level(conf));
 	SSL_CTX_set_max_cert_list(s, MAX_PEER_CHAIN);
 	SSL_CTX_set_info_callback(s, note_alert);
+	SSL_CTX_set_msg_callback(s, count_message);
 	if (set_versions(s, conf, err, errlen) && set_ciphers(s, conf, err, errlen) &&
 		set_groups(s, conf->groups, err, errlen) &&
 		set_certs(s, conf, certs, err, errlen) &&
@@ -285,7 +298,8 @@ pst_tls_ctx_new(struct pst_crypto *c, const struct pst_tls_conf *conf, char *err
 	ctx->crypto = c;
 	ctx->side = conf->side;
 	ctx->verify = conf->verify;
-	if (conf->ncerts > PST_TLS_MAX_CERTS || (conf->side == PST_TLS_SERVER && conf->ncerts == 0)) {
+	if (conf->ncerts > PST_TLS_MAX_CERTS ||
+		(conf->side == PST_TLS_SERVER && conf->ncerts == 0)) {
 		snprintf(err, errlen, "a server needs 1 to %d certificates", PST_TLS_MAX_CERTS);
 		goto fail;
 	}

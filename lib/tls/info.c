@@ -28,7 +28,9 @@ group_name(SSL *ssl)
 	if (nid == NID_undef)
 		return "none";
 	name = nid == NID_X9_62_prime256v1 ? "secp256r1" : OBJ_nid2sn((int)nid);
-	return name == NULL ? "none" : name[0] == 'X' ? (nid == NID_X25519 ? "x25519" : "x448") : name;
+	return name == NULL     ? "none"
+	       : name[0] == 'X' ? (nid == NID_X25519 ? "x25519" : "x448")
+				: name;
 }
 
 void
@@ -36,8 +38,12 @@ pst_tls_info(const struct pst_tls *t, struct pst_tls_info *out)
 {
 	const SSL_CIPHER *c = t->done ? SSL_get_current_cipher(t->ssl) : NULL;
 
-	*out = (struct pst_tls_info){.version = "none", .cipher = "none", .cipher_iana = "none",
-		.group = "none", .verify = "none", .verify_text = "none"};
+	*out = (struct pst_tls_info){.version = "none",
+		.cipher = "none",
+		.cipher_iana = "none",
+		.group = "none",
+		.verify = "none",
+		.verify_text = "none"};
 	if (c == NULL)
 		return;
 	out->version = SSL_get_version(t->ssl);

@@ -164,13 +164,21 @@ pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
 enum pst_rc
 pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, size_t *n)
 {
+	enum pst_rc rc;
+
 	*n = 0;
 	if (t->failed)
 		return PST_PEER;
 	if (!t->done || cap == 0)
 		return PST_INVAL;
 	enter(t, io);
-	return leave(t, SSL_read_ex(t->ssl, buf, cap, n));
+	rc = leave(t, SSL_read_ex(t->ssl, buf, cap, n));
+	if (rc == PST_OK)
+		t->idle_messages = 0;
+	if (t->idle_messages <= PST_TLS_IDLE_MESSAGES)
+		return rc;
+	pst_tls_fail(t, "too many messages without data");
+	return PST_PEER;
 }
 
 static size_t

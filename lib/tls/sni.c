@@ -84,8 +84,9 @@ add_matching(const struct pst_tls_conf *conf, unsigned mask, const char *name)
 		bool served = false;
 
 		for (unsigned j = 0; j < conf->ncerts; j++)
-			served = served || ((mask & (1u << j)) != 0 &&
-						   kind_of(conf->certs[j]) == kind_of(conf->certs[i]));
+			served = served ||
+				 ((mask & (1u << j)) != 0 &&
+					 kind_of(conf->certs[j]) == kind_of(conf->certs[i]));
 		if (!served && cert_has(conf->certs[i], name))
 			mask |= 1u << i;
 	}
@@ -114,8 +115,8 @@ struct sets {
 };
 
 static SSL_CTX *
-set_get(struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, struct sets *sets,
-	unsigned mask, char *err, size_t errlen)
+set_get(struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, struct sets *sets, unsigned mask,
+	char *err, size_t errlen)
 {
 	SSL_CTX *s, **grown;
 
@@ -180,7 +181,8 @@ add_cert_names(struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, struct 
 static int
 by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct pst_tls_name *)a)->name, ((const struct pst_tls_name *)b)->name);
+	return strcmp(
+		((const struct pst_tls_name *)a)->name, ((const struct pst_tls_name *)b)->name);
 }
 
 enum pst_rc

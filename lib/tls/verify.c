@@ -105,8 +105,8 @@ pst_tls_verify_name(struct pst_tls *t, const char *given)
 	if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
 		return PST_OK;
 	ERR_clear_error();
-	X509_VERIFY_PARAM_set_hostflags(param,
-		X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	X509_VERIFY_PARAM_set_hostflags(
+		param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	if (X509_VERIFY_PARAM_set1_host(param, name, n) != 1 ||
 		SSL_set_tlsext_host_name(t->ssl, name) != 1)
 		return PST_NOMEM;

@@ -17,6 +17,9 @@ wire_read(BIO *b, char *p, size_t n, size_t *done)
 	struct pst_tls_io *io = t->io;
 	size_t have = io != NULL ? io->in_len - io->in_used : 0;
 
+	/* A flood of messages stops here, within the call; pst_tls_read then gives its verdict. */
+	if (t->idle_messages > PST_TLS_IDLE_MESSAGES)
+		have = 0;
 	BIO_clear_retry_flags(b);
 	*done = PST_MIN(n, have);
 	if (*done == 0) {
