@@ -25,8 +25,7 @@ struct loading {
 	size_t errlen;
 };
 
-static enum pst_rc PST_PRINTF(3, 4)
-fault(struct loading *l, const char *file, const char *fmt, ...)
+static enum pst_rc PST_PRINTF(3, 4) fault(struct loading *l, const char *file, const char *fmt, ...)
 {
 	va_list ap;
 	int n = snprintf(l->err, l->errlen, "%s: ", file);
@@ -106,7 +105,8 @@ read_key(struct loading *l, BIO *b)
 {
 	bool encrypted = false;
 
-	l->cert->key = PEM_read_bio_PrivateKey_ex(b, NULL, no_password, &encrypted, l->c->lib, NULL);
+	l->cert->key =
+		PEM_read_bio_PrivateKey_ex(b, NULL, no_password, &encrypted, l->c->lib, NULL);
 	if (l->cert->key != NULL)
 		return PST_OK;
 	if (encrypted)
@@ -202,8 +202,9 @@ static enum pst_rc
 check_pair(struct loading *l)
 {
 	if (EVP_PKEY_eq(X509_get0_pubkey(l->cert->leaf), l->cert->key) != 1)
-		return fault(l, l->key_file, "the private key does not belong to the first "
-					     "certificate of %s",
+		return fault(l, l->key_file,
+			"the private key does not belong to the first "
+			"certificate of %s",
 			l->chain_file);
 	return PST_OK;
 }
@@ -256,7 +257,10 @@ enum pst_rc
 pst_cert_load(struct pst_crypto *c, const char *chain_file, const char *key_file,
 	struct pst_cert **out, char *err, size_t errlen)
 {
-	struct loading l = {.c = c, .chain_file = chain_file, .key_file = key_file, .err = err,
+	struct loading l = {.c = c,
+		.chain_file = chain_file,
+		.key_file = key_file,
+		.err = err,
 		.errlen = errlen};
 	enum pst_rc rc = PST_NOMEM;
 

@@ -44,7 +44,7 @@ system_bundle(void)
 	static const char *const known[] = {
 		"/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine, Arch */
 		"/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
-		"/etc/ssl/ca-bundle.pem",	      /* SUSE */
+		"/etc/ssl/ca-bundle.pem",             /* SUSE */
 	};
 
 	for (unsigned i = 0; i < PST_COUNT(known); i++)
@@ -125,7 +125,8 @@ load(struct pst_crypto *c, const char *file, char *err, size_t errlen)
 		trust_free(t);
 		return NULL;
 	}
-	if (t == NULL || (t->file = strdup(file)) == NULL || (t->store = X509_STORE_new()) == NULL) {
+	if (t == NULL || (t->file = strdup(file)) == NULL ||
+		(t->store = X509_STORE_new()) == NULL) {
 		snprintf(err, errlen, "%s: out of memory", file);
 		n = -2;
 	} else {
