@@ -40,6 +40,13 @@ struct pst_net;
 
 /* ---- ports (main thread, before workers) ---- */
 
+/*
+ * Whether a port makes itself known at start: gratuitous ARP (RFC 5227 2.3), duplicate
+ * address detection (RFC 4862 5.4, with optimistic use of the address meanwhile, RFC
+ * 4429) and unsolicited neighbour advertisements. AUTO: devices do, bare ports do not.
+ */
+enum pst_port_announce { PST_ANNOUNCE_AUTO, PST_ANNOUNCE_ON, PST_ANNOUNCE_OFF };
+
 struct pst_port_conf {
 	const char *name;	 /* the operator's name; copied */
 	int ethdev;		 /* DPDK port id, or -1 for a bare port */
@@ -50,6 +57,7 @@ struct pst_port_conf {
 	uint16_t rx_desc, tx_desc; /* 0: 1024 */
 	bool promiscuous;
 	bool force_soft_steering; /* ignore RSS even where the device has it */
+	enum pst_port_announce announce;
 	unsigned naddrs;
 	struct pst_prefix addrs[PST_NET_MAX_ADDRS]; /* local address and on-link prefix */
 };
@@ -69,8 +77,9 @@ struct pst_fabric_conf {
 	unsigned mbufs_per_worker;	     /* 0: 16384 */
 	uint64_t seed;			     /* 0: random; else repeatable (tests) */
 	/*
-	 * Test hook: when >= 0, every misroute_every-th steered packet goes to the wrong
-	 * worker, so that the check counter can be seen to rise. 0: never.
+	 * Test hook: every misroute_every-th TCP packet is handed to a worker that does not
+	 * own it, so that the check counter can be seen to rise. 0: never. The packet still
+	 * reaches its owner: a worker that finds itself wrong counts and passes it on.
 	 */
 	unsigned misroute_every;
 };
@@ -158,6 +167,13 @@ bool pst_net_is_local(const struct pst_net *n, const struct pst_ip *a);
 void pst_net_pmtu_update(struct pst_net *n, const struct pst_ip *dst, uint16_t mtu, uint64_t now);
 
 /*
+ * A hint from above: dst has not answered for a while (say, at the second RTO in a
+ * row). Its next hop, if resolved, is probed now rather than when it would go stale,
+ * so that a router whose MAC address changed is found again within seconds.
+ */
+void pst_net_neigh_suspect(struct pst_net *n, const struct pst_ip *dst, uint64_t now);
+
+/*
  * The worker that owns segments arriving with this tuple (as seen on the wire
  * towards us). Used to choose local ports for active opens, and to check.
  */
@@ -218,11 +234,15 @@ void pst_fabric_wake(struct pst_fabric *f, unsigned worker);
 	X(tx_drop_nomem, "no mbuf")                                           \
 	X(tx_drop_full, "TX queue full")                                      \
 	X(tx_drop_mtu, "larger than the MTU")                                 \
+	X(addr_conflict, "somebody else claimed one of our addresses")      \
+	X(addr_duplicate, "addresses given up after duplicate detection")   \
+	X(neigh_failed, "neighbours given up as unreachable")               \
 	X(idle_sleeps, "times the worker slept")
 
 struct pst_net_counters {
 	PST_NET_COUNTERS(PST_COUNTER_MEMBER)
 };
 struct pst_net_counters *pst_net_counters(struct pst_net *n);
+extern const struct pst_counter_desc pst_net_counter_descs[]; /* a NULL name ends it */
 
 #endif
