@@ -1,0 +1,443 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The lanes of scripts/test.
+
+  scripts/test [--long] [--only PATTERN] [--list]
+
+PATTERN is `LANE,LANE...`, or `LANE/REGEX`, or a REGEX on the names of tests. Lanes:
+  format        clang-format over all C
+  build/...     gcc, clang, sanitized (gcc with ASan and UBSan), fuzz (clang)
+  layering/...  forbidden and allowed pairs, rules on the sources
+  schema/...    sample configurations against config/*.schema.json and postern -t
+  lint/...      clang-tidy and cppcheck, a file each
+  unit/... unit-asan/...   Criterion programs of tests/unit
+  sim/... sim-asan/...     two stacks on a virtual wire, a line for each seed
+  fuzz/...      each fuzzer for ten seconds (--long: five minutes)
+  e2e/...       real peers; see tests/e2e
+Build directories are build-test/<name> and are kept; logs are in build-test/logs,
+begun anew each time. The last line is `N passed, N failed`.
+"""
+
+import argparse
+import concurrent.futures
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OUT = f"{ROOT}/build-test"
+LOGS = f"{OUT}/logs"
+CPUS = os.cpu_count() or 1
+
+BUILDS = {
+    "gcc": ({"CC": "gcc"}, []),
+    "clang": ({"CC": "clang"}, []),
+    "sanitized": ({"CC": "gcc"}, ["-Db_sanitize=address,undefined"]),
+    "fuzz": ({"CC": "clang"}, ["-Dfuzzers=true", "-Dtests=false", "-Db_lundef=false",
+                               "-Db_sanitize=address,undefined"]),
+}
+SANITIZER_ENV = {"ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1",
+                 "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+
+
+class Results:
+    def __init__(self, only):
+        self.only = re.compile(only)
+        self.passed = self.failed = 0
+        self.lock = threading.Lock()
+
+    def wants(self, name):
+        return bool(self.only.search(name))
+
+    def add(self, name, ok, detail="", always=False):
+        if not (always or self.wants(name)):
+            return
+        with self.lock:
+            self.passed += bool(ok)
+            self.failed += not ok
+            word = "ok" if ok else "FAILED"
+            print(f"{word} {name}" + (f": {detail}" if detail else ""), flush=True)
+
+
+children = set()
+
+
+def execute(cmd, log, timeout, env=None, cwd=ROOT, line=None):
+    """Runs to the end, or kills its session after the timeout; the exit status, or None
+    for a timeout. Output goes to the log, and each line to line()."""
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    with open(log, "a", encoding="utf-8", errors="replace") as f:
+        f.write(f"$ {' '.join(map(str, cmd))}\n")
+        f.flush()
+        p = subprocess.Popen([str(c) for c in cmd], cwd=cwd, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+                             start_new_session=True)
+        children.add(p)
+        late = threading.Event()
+
+        def expire():
+            late.set()
+            finish(p)
+        timer = threading.Timer(timeout, expire)
+        timer.start()
+        try:
+            for raw in p.stdout:
+                text = raw.decode("utf-8", "replace")
+                f.write(text)
+                if line:
+                    line(text.rstrip("\n"))
+            p.wait()
+        finally:
+            timer.cancel()
+            children.discard(p)
+        if late.is_set():
+            f.write(f"killed after {timeout} s\n")
+            return None
+        return p.returncode
+
+
+def finish(p, grace=20):
+    """SIGTERM so that it can clean up, then SIGKILL for its session: all ours."""
+    for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5)):
+        try:
+            (p.send_signal if sig == signal.SIGTERM else lambda s: os.killpg(p.pid, s))(sig)
+            p.wait(patience)
+            return
+        except (subprocess.TimeoutExpired, ProcessLookupError):
+            continue
+
+
+# ---- builds ----
+
+class Builds:
+    """Each build is made once, when a lane first asks for it."""
+
+    def __init__(self, results):
+        self.results, self.done = results, {}
+
+    def get(self, name):
+        """The build directory, or None when it does not build (which is then a failure)."""
+        if name not in self.done:
+            self.done[name] = self._make(name)
+        return self.done[name]
+
+    def _make(self, name):
+        env, opts = BUILDS[name]
+        path, log = f"{OUT}/{name}", f"{LOGS}/build-{name}.log"
+        rc = 0
+        if not os.path.exists(f"{path}/build.ninja"):
+            shutil.rmtree(path, ignore_errors=True)
+            rc = execute(["meson", "setup", path, ROOT, *opts], log, 120, env)
+        if rc == 0:
+            rc = execute(["ninja", "-C", path], log, 900, env)
+        self.results.add(f"build/{name}", rc == 0, log if rc else "", always=rc != 0)
+        return path if rc == 0 else None
+
+
+# ---- lanes; each takes (results, builds, args) ----
+
+def c_files(*dirs):
+    return sorted(f for d in dirs for f in glob.glob(f"{ROOT}/{d}/**/*.[ch]", recursive=True))
+
+
+def lane_format(res, _builds, _args):
+    log = f"{LOGS}/format.log"
+    files = c_files("lib", "drivers", "app", "tests", "bench")
+    rc = execute(["clang-format", "--dry-run", "--Werror", *files], log, 120)
+    res.add("format", rc == 0, log if rc else "")
+
+
+def lane_build(res, builds, _args):
+    for name in BUILDS:
+        if res.wants(f"build/{name}"):
+            builds.get(name)
+
+
+def relay_lines(res):
+    """Passes on a sub-runner's lines; what is neither `ok` nor `FAILED` is shown as is."""
+    seen = [0]
+
+    def line(text):
+        m = re.match(r"(ok|FAILED) (\S+?):? *(?: (.*))?$", text)
+        if m:
+            seen[0] += 1
+            res.add(m.group(2), m.group(1) == "ok", m.group(3) or "")
+        elif text.startswith(("skipped ", "    ")):
+            print(text, flush=True)
+    line.seen = seen
+    return line
+
+
+def lane_layering(res, builds, args):
+    path = builds.get("gcc")
+    if not path:
+        return
+    line, log = relay_lines(res), f"{LOGS}/layering.log"
+    rc = execute([f"{ROOT}/tests/layering/run", path], log, 300, line=line)
+    if rc not in (0, 1) or not line.seen[0]:
+        res.add("layering/run", False, log, always=True)
+
+
+def lane_schema(res, builds, _args):
+    import jsonschema
+    schemas = glob.glob(f"{ROOT}/config/*.schema.json")
+    res.add("schema/there_is_one", len(schemas) == 1, "" if len(schemas) == 1 else str(schemas))
+    if len(schemas) != 1:
+        return
+    with open(schemas[0], encoding="utf-8") as f:
+        schema = json.load(f)
+    cls = jsonschema.validators.validator_for(schema)
+    try:
+        cls.check_schema(schema)
+        res.add("schema/is_a_schema", True)
+    except jsonschema.SchemaError as e:
+        res.add("schema/is_a_schema", False, e.message)
+        return
+    samples = [f for f in sorted(glob.glob(f"{ROOT}/config/**/*.json", recursive=True))
+               if f not in schemas]
+    res.add("schema/there_are_samples", bool(samples))
+    with open(f"{ROOT}/README.md", encoding="utf-8") as f:
+        blocks = re.findall(r"^```json\n(.*?)^```$", f.read(), re.S | re.M)
+    res.add("schema/readme_has_an_example", bool(blocks))
+    docs = [("README", b) for b in blocks]
+    for path in samples:
+        with open(path, encoding="utf-8") as f:
+            docs.append((os.path.basename(path), f.read()))
+    for name, text in docs:
+        doc = json.loads(text)
+        errors = [f"{'/'.join(map(str, e.path))}: {e.message}"
+                  for e in cls(schema).iter_errors(doc)]
+        res.add(f"schema/accepts_{name}", not errors, "; ".join(errors[:3]))
+        # The schema refuses what the program refuses: an unknown key, a wrong type.
+        res.add(f"schema/refuses_unknown_key_in_{name}",
+                not cls(schema).is_valid({**doc, "frobnicate": 1}))
+        res.add(f"schema/refuses_wrong_type_in_{name}",
+                not cls(schema).is_valid({**doc, "listeners": 25}))
+    generator = f"{ROOT}/scripts/config-doc"
+    if os.path.exists(generator) and builds.get("gcc"):
+        log = f"{LOGS}/config-doc.log"
+        rc = execute([generator, "--check"], log, 60, {"BUILD": f"{OUT}/gcc"})
+        res.add("schema/and_reference_match_the_tables", rc == 0, log if rc else "")
+
+
+def lane_lint(res, builds, _args):
+    path = builds.get("clang")
+    if not path:
+        return
+    with open(f"{path}/compile_commands.json", encoding="utf-8") as f:
+        files = sorted({os.path.realpath(os.path.join(path, c["file"])) for c in json.load(f)})
+    mine = [f for f in files if f.startswith(tuple(f"{ROOT}/{d}/" for d in ("lib", "drivers", "app")))]
+
+    def tidy(f):
+        rel = os.path.relpath(f, ROOT)
+        log = f"{LOGS}/lint/{rel.replace('/', '_')}.log"
+        rc = execute(["clang-tidy", "--quiet", "-p", path, f], log, 240)
+        res.add(f"lint/{rel}", rc == 0, log if rc else "")
+    with concurrent.futures.ThreadPoolExecutor(CPUS) as pool:
+        list(pool.map(tidy, [f for f in mine if res.wants(f"lint/{os.path.relpath(f, ROOT)}")]))
+    if res.wants("lint/cppcheck"):
+        log = f"{LOGS}/cppcheck.log"
+        rc = execute(["cppcheck", "-q", f"-j{CPUS}", "--std=c11", "--error-exitcode=1",
+                      "--enable=warning,portability", "--inline-suppr", "--max-configs=4",
+                      "--suppress=missingInclude", "--suppress=*:/usr/include/*",
+                      *[f"-I{d}" for d in sorted(glob.glob(f"{ROOT}/lib/*/include"))], *mine],
+                     log, 400)
+        res.add("lint/cppcheck", rc == 0, log if rc else "")
+
+
+def criterion(res, program, lane, env=None):
+    """One Criterion program: a result for each of its tests."""
+    name = os.path.basename(program).replace("unit_", "")
+    log = f"{LOGS}/{lane}-{name}.log"
+    with tempfile.NamedTemporaryFile() as tap:
+        rc = execute([program, f"-j{CPUS}", f"--tap={tap.name}"], log, 600, env)
+        text = tap.read().decode("utf-8", "replace")
+    tests = re.findall(r"^(ok|not ok) - (\S+)", text, re.M)
+    for ok, test in tests:
+        good = ok == "ok"
+        res.add(f"{lane}/{name}/{test.replace('::', '/')}", good, "" if good else log)
+    # A program that crashed, or ran nothing, is a failure even if no test says so.
+    if not tests or (rc != 0 and all(ok == "ok" for ok, _ in tests)):
+        res.add(f"{lane}/{name}", False, f"exit {rc}: {log}", always=True)
+
+
+def unit(build, lane, env=None):
+    def run(res, builds, args):
+        path = builds.get(build)
+        if not path:
+            return
+        programs = sorted(p for p in glob.glob(f"{path}/tests/unit/*/unit_*")
+                          if os.access(p, os.X_OK) and os.path.isfile(p))
+        libs = sorted(os.path.basename(os.path.dirname(f))
+                      for f in glob.glob(f"{ROOT}/tests/unit/*/meson.build"))
+        if len(programs) != len(libs):
+            res.add(f"{lane}/programs", False, f"{programs} for {libs}", always=True)
+        for p in programs:
+            criterion(res, p, lane, env)
+    return run
+
+
+def sim(build, lane, env=None):
+    def run(res, builds, args):
+        path = builds.get(build)
+        if not path:
+            return
+        program, log = f"{path}/tests/sim/sim", f"{LOGS}/{lane}.log"
+        if not os.path.exists(program):
+            if os.path.isdir(f"{ROOT}/tests/sim") and os.listdir(f"{ROOT}/tests/sim"):
+                res.add(f"{lane}/program", False, f"{program} was not built", always=True)
+            return
+        line = sim_lines(res, lane)
+        opts = sim_options(args.long, lane)
+        rc = execute([program, *opts], log, 7200 if args.long else 600, env, line=line)
+        if rc != 0 and not line.failed[0]:
+            res.add(f"{lane}/exit", False, f"exit {rc}: {log}", always=True)
+        elif not line.seen[0]:
+            res.add(f"{lane}/seeds", False, f"no seed was run: {log}", always=True)
+    return run
+
+
+def sim_lines(res, lane):
+    seen, failed = [0], [0]
+
+    def line(text):
+        m = re.match(r"(ok|FAILED) (\S+)", text)
+        if m:
+            seen[0] += 1
+            failed[0] += m.group(1) != "ok"
+            res.add(f"{lane}/{m.group(2)}", m.group(1) == "ok",
+                    "" if m.group(1) == "ok" else text)
+    line.seen, line.failed = seen, failed
+    return line
+
+
+def sim_options(long, lane):
+    """Under the sanitizers a shorter run; --long runs everything everywhere."""
+    if long:
+        return ["--long"]
+    return ["--short"] if lane.endswith("asan") else []
+
+
+def lane_fuzz(res, builds, args):
+    path = builds.get("fuzz")
+    if not path:
+        return
+    programs = sorted(p for p in glob.glob(f"{path}/tests/fuzz/fuzz_*")
+                      if os.access(p, os.X_OK) and os.path.isfile(p))
+    seconds = 300 if args.long else 10
+
+    def one(p):
+        name = os.path.basename(p)[5:]
+        log = f"{LOGS}/fuzz-{name}.log"
+        seeds = f"{ROOT}/tests/fuzz/corpus/{name}"
+        with tempfile.TemporaryDirectory() as corpus:
+            cmd = [p, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+                   f"-artifact_prefix={LOGS}/fuzz-{name}-", "-print_final_stats=1", corpus]
+            if os.path.isdir(seeds):
+                cmd.append(seeds)
+            rc = execute(cmd, log, seconds + 120, SANITIZER_ENV)
+        res.add(f"fuzz/{name}", rc == 0, log if rc else "")
+    wanted = [p for p in programs if res.wants(f"fuzz/{os.path.basename(p)[5:]}")]
+    with concurrent.futures.ThreadPoolExecutor(CPUS) as pool:
+        list(pool.map(one, wanted))
+    if len(programs) < 4:
+        res.add("fuzz/four_fuzzers", False, f"only {len(programs)} were built")
+
+
+def lane_e2e(res, builds, args):
+    path = builds.get("gcc")
+    if not path:
+        return
+    line, log = relay_lines(res), f"{LOGS}/e2e.log"
+    cmd = [f"{ROOT}/tests/e2e/run", "--build", path, "--logs", f"{LOGS}/e2e"]
+    cmd += ["--only", args.regex] if args.regex else []
+    cmd += ["--long"] if args.long else []
+    rc = execute(cmd, log, 7200 if args.long else 1500, line=line)
+    if rc not in (0, 1) or (rc == 1 and not line.seen[0]):
+        res.add("e2e/run", False, f"exit {rc}: {log}", always=True)
+
+
+LANES = [
+    ("format", lane_format),
+    ("build", lane_build),
+    ("layering", lane_layering),
+    ("schema", lane_schema),
+    ("unit", unit("gcc", "unit")),
+    ("unit-asan", unit("sanitized", "unit-asan", SANITIZER_ENV)),
+    ("sim", sim("gcc", "sim")),
+    ("sim-asan", sim("sanitized", "sim-asan", SANITIZER_ENV)),
+    ("fuzz", lane_fuzz),
+    ("e2e", lane_e2e),
+    ("lint", lane_lint),
+]
+
+
+class Only:
+    """--only: `LANE,LANE`, `LANE/REGEX`, or a REGEX on the names of tests."""
+
+    def __init__(self, text):
+        names = [n for n, _ in LANES]
+        lane, slash, rest = text.partition("/")
+        if not text:
+            self.lanes, self.regex = names, ""
+        elif slash and lane in names:
+            self.lanes, self.regex = [lane], f"^{lane}/.*(?:{rest})"
+        elif all(n in names for n in text.split(",")):
+            self.lanes, self.regex = text.split(","), ""
+        else:
+            self.lanes = [n for n in names if n not in ("format", "build", "lint")]
+            self.regex = text
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--long", action="store_true")
+    p.add_argument("--only", default="")
+    p.add_argument("--list", action="store_true", help="name the lanes")
+    args = p.parse_args()
+    if args.list:
+        print("\n".join(n for n, _ in LANES))
+        return 0
+    if os.geteuid() != 0:
+        sys.exit("scripts/test: must be root: the end-to-end cases make network namespaces")
+
+    def stop(*_):
+        for c in list(children):
+            finish(c)
+        os._exit(130)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, stop)
+
+    shutil.rmtree(LOGS, ignore_errors=True)
+    os.makedirs(LOGS)
+    only = Only(args.only)
+    res = Results(only.regex)
+    args.regex = only.regex
+    builds = Builds(res)
+    for name, lane in LANES:
+        if name not in only.lanes:
+            continue
+        began = time.monotonic()
+        try:
+            lane(res, builds, args)
+        except Exception as e:  # the harness itself failed: never a silent pass
+            res.add(f"{name}/harness", False, f"{type(e).__name__}: {e}", always=True)
+        print(f"  {name}: {time.monotonic() - began:.0f} s", flush=True)
+    if res.failed:
+        print(f"logs are in {LOGS}")
+    print(f"{res.passed} passed, {res.failed} failed")
+    return 1 if res.failed or not res.passed else 0
+
+
+sys.exit(main())
