@@ -14,6 +14,7 @@
 #include "eal.h"
 
 #include <pst_control.h>
+#include <pst_crypto.h>
 #include <errno.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
@@ -229,6 +230,7 @@ main(int argc, char **argv)
 	sigset_t set;
 	int opt, code = EXIT_FINE;
 
+	(void)pst_crypto_count_memory(); /* first of all: later OpenSSL refuses */
 	while ((opt = getopt(argc, argv, "c:thV")) != -1) {
 		if (opt == 'c')
 			path = optarg;

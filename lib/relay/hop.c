@@ -99,6 +99,8 @@ hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
 	}
 	if (f == HOP_FAULT_CONNECT)
 		h->sh->c.nexthop_connect_failures++;
+	if (h->reused && s != NULL && s->tx != NULL && h->state < HOP_BODY)
+		h->sh->c.nexthop_stale++;
 	if (f == HOP_FAULT_INJECTION)
 		h->sh->c.starttls_injection++;
 	if (s != NULL) {

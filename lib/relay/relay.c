@@ -161,3 +161,13 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 	out->mbufs_total = pst_net_pool_data(sh->net)->size;
 	out->mbufs_in_use = rte_mempool_in_use_count(pst_net_pool_data(sh->net));
 }
+
+void
+pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
+{
+	*out = (struct pst_relay_memory){
+		.session_bytes = sizeof(struct session),
+		.hop_bytes = sizeof(struct hop),
+		.tls_live_bytes = pst_crypto_live_bytes(),
+	};
+}

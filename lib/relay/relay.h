@@ -252,11 +252,11 @@ struct session {
 	uint64_t counter; /* the last part of the session id */
 	uint64_t born_ms;
 	uint32_t ntx, nsent;
-	uint8_t wait;     /* session_wait */
-	bool chunk;       /* what waits for 354 is a BDAT */
-	bool starttls;    /* our 220 to STARTTLS is on its way */
-	bool closing;     /* flush, then close */
-	bool client_gone; /* only the next hop's verdict is still awaited */
+	uint8_t wait;       /* session_wait */
+	bool chunk;         /* what waits for 354 is a BDAT */
+	bool starttls;      /* our 220 to STARTTLS is on its way */
+	bool closing;       /* flush, then close */
+	bool client_gone;   /* only the next hop's verdict is still awaited */
 	bool progress;      /* the client did something in this turn: its deadline begins anew */
 	const char *reason; /* for the end line */
 };
@@ -357,6 +357,12 @@ struct shard {
 	size_t body_len;
 };
 
+/* The loop's parts; the clock is the caller's, so tests run them on a virtual one. */
+enum pst_rc shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now);
+void shard_fini(struct shard *sh);
+bool shard_turn(struct shard *sh, uint64_t now);      /* true: there was work */
+uint64_t shard_next_deadline(const struct shard *sh); /* ns */
+void shard_drain(struct shard *sh);
 /* What this class's server offers: where it is the only next hop, EHLO follows it. */
 void shard_learn(struct shard *sh, const struct pst_smtp_client *c);
 

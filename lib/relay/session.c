@@ -403,6 +403,10 @@ pump_round(struct session *s, bool *more)
 		return client_lost(s, PST_PEER) ? PST_EOF : PST_AGAIN;
 	if (must_wait(s) || body_blocked(s))
 		return PST_AGAIN;
+	if (pst_smtp_server_ready(&s->smtp)) {
+		(void)feed(s, pst_span("", 0), &used);
+		return PST_OK;
+	}
 	rc = leg_read(s->sh, &s->leg, *more, &in);
 	if (rc == PST_AGAIN)
 		return PST_AGAIN;

@@ -71,8 +71,8 @@ tcp_conf(const struct pst_config_tcp *c, struct pst_tcp_conf *out)
 	};
 }
 
-static enum pst_rc
-shard_init(struct shard *sh, struct pst_relay *r, unsigned worker)
+enum pst_rc
+shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 {
 	struct pst_tcp_conf conf;
 	char lane[8];
@@ -83,8 +83,8 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker)
 	sh->tls = &r->snap->tls[worker];
 	TAILQ_INIT(&sh->sessions);
 	TAILQ_INIT(&sh->pool);
-	sh->now = pst_now_ns();
-	sh->now_ms = sh->now / PST_NS_PER_MS;
+	sh->now = now;
+	sh->now_ms = now / PST_NS_PER_MS;
 	pst_wheel_init(&sh->wheel, sh->now_ms);
 	snprintf(lane, sizeof(lane), "w%u", worker);
 	sh->log = pst_log_lane(r->deps.logger, lane);
@@ -103,7 +103,7 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker)
 	return shard_listeners(sh);
 }
 
-static void
+void
 shard_fini(struct shard *sh)
 {
 	struct session *s;
@@ -146,7 +146,7 @@ shard_learn(struct shard *sh, const struct pst_smtp_client *c)
 
 /* ---- drain ---- */
 
-static void
+void
 shard_drain(struct shard *sh)
 {
 	const struct pst_config *cfg = sh->snap->cfg;
@@ -206,27 +206,25 @@ run_timers(struct shard *sh)
 	return n;
 }
 
-static uint64_t
-idle_bound(struct shard *sh)
+uint64_t
+shard_next_deadline(const struct shard *sh)
 {
 	uint64_t due = PST_MIN(pst_tcp_next_deadline(sh->tcp), pst_net_next_deadline(sh->net));
 	uint64_t wheel = pst_wheel_next(&sh->wheel);
 
 	if (wheel != PST_TIMER_NONE)
 		due = PST_MIN(due, wheel * PST_NS_PER_MS);
-	if (due <= sh->now)
-		return 0;
-	return PST_MIN(due - sh->now, (uint64_t)IDLE_MAX_NS);
+	return due;
 }
 
-static bool
-shard_turn(struct shard *sh)
+bool
+shard_turn(struct shard *sh, uint64_t now)
 {
 	struct pst_pkt pkts[BURST];
 	unsigned n, work;
 
-	sh->now = pst_now_ns();
-	sh->now_ms = sh->now / PST_NS_PER_MS;
+	sh->now = now;
+	sh->now_ms = now / PST_NS_PER_MS;
 	work = n = pst_net_rx(sh->net, sh->now, pkts, BURST);
 	for (unsigned i = 0; i < n; i++)
 		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
@@ -251,13 +249,14 @@ shard_loop(struct shard *sh)
 	while (!atomic_load_explicit(&r->stopping, memory_order_relaxed)) {
 		if (atomic_load_explicit(&r->draining, memory_order_relaxed))
 			shard_drain(sh);
-		if (shard_turn(sh)) {
+		if (shard_turn(sh, pst_now_ns())) {
 			empty = 0;
 		} else if (++empty > IDLE_TURNS && r->deps.adaptive_idle) {
-			uint64_t ns = idle_bound(sh);
+			uint64_t due = shard_next_deadline(sh);
 
-			if (ns > 0)
-				pst_net_idle(sh->net, ns);
+			if (due > sh->now)
+				pst_net_idle(
+					sh->net, PST_MIN(due - sh->now, (uint64_t)IDLE_MAX_NS));
 		}
 	}
 }
@@ -274,7 +273,7 @@ shard_flush(struct shard *sh)
 		session_end(s, "stopped", false);
 	hop_pool_flush(sh);
 	do {
-		if (!shard_turn(sh))
+		if (!shard_turn(sh, pst_now_ns()))
 			pst_net_idle(sh->net, IDLE_MAX_NS / 10);
 		pst_tcp_usage(sh->tcp, &u);
 	} while (u.conns > 0 && sh->now_ms < until);
@@ -284,7 +283,7 @@ int
 pst_shard_run(struct pst_relay *r, unsigned worker)
 {
 	struct shard *sh = &r->shards[worker];
-	enum pst_rc rc = shard_init(sh, r, worker);
+	enum pst_rc rc = shard_init(sh, r, worker, pst_now_ns());
 
 	if (rc == PST_OK) {
 		atomic_fetch_add(&r->running, 1);

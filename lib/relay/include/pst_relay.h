@@ -91,6 +91,14 @@ struct pst_worker_stats {
 void pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out);
 unsigned pst_relay_nworkers(const struct pst_relay *r);
 
+/* What an idle session costs: fixed records, and what OpenSSL holds for all of them. */
+struct pst_relay_memory {
+	size_t session_bytes;    /* one client session's record */
+	size_t hop_bytes;        /* one next-hop connection's */
+	uint64_t tls_live_bytes; /* OpenSSL's heap, contexts and certificates included */
+};
+void pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out);
+
 extern const struct pst_counter_desc pst_relay_counter_descs[]; /* NULL name ends */
 
 #endif
