@@ -575,10 +575,11 @@ class Lab:
             cmd = ["env", *(f"{k}={v}" for k, v in env.items()), *cmd]
         gw = Gateway(self, self.spawn(self.gw, cmd, out, 15), conf, path, f"{self.dir}/{out}")
         if wait:
-            self._wait_gateway(gw)
+            self.wait_gateway(gw)
         return gw
 
-    def _wait_gateway(self, gw):
+    def wait_gateway(self, gw):
+        """Until it greets on its first listener."""
         if self.port == "tap":
             self._bridge_tap(gw)
         port = gw.conf["listeners"][0]["port"]
@@ -602,10 +603,9 @@ class Lab:
     def _bridge_tap(self, gw):
         """The kernel's side of the TAP joins the bridge, under a MAC of its own: with the
         port's MAC the bridge would keep the port's frames to itself."""
-        path = f"ip -n {self.gw} link show lan0"
-
         def there():
-            return gw.proc.poll() is not None or "lan0" in run(*path.split(), check=False)
+            return gw.proc.poll() is not None or \
+                " lan0:" in run("ip", "-o", "-n", self.gw, "link", "show")
         if not wait_for(there, 20) or gw.proc.poll() is not None:
             raise LabError(f"the gateway made no TAP; see {gw.logs}:\n{gw.output()[-2000:]}")
         g = ("ip", "-n", self.gw, "link", "set", "lan0")

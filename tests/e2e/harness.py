@@ -103,7 +103,8 @@ class Ctx:
         return conf
 
     def gateway(self, conf=None, **kw):
-        self.gw = self.lab.start_gateway(conf or self.conf(), **kw)
+        self.gw = self.lab.start_gateway(conf or self.conf(), wait=False, **kw)
+        self.lab.wait_gateway(self.gw)
         return self.gw
 
     def hop(self, **kw):
