@@ -30,18 +30,18 @@ const char *pst_rc_name(enum pst_rc rc);
 #define pst_unlikely(x) __builtin_expect(!!(x), 0)
 
 #define PST_COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define PST_MIN(a, b) \
+#define PST_CAT_(a, b) a##b
+#define PST_CAT(a, b)  PST_CAT_(a, b)
+/* Each use names its temporaries by a number of its own, so that uses nest. */
+#define PST_PICK_(a, op, b, n) \
 	({ \
-		__typeof__(a) _a = (a); \
-		__typeof__(b) _b = (b); \
-		_a < _b ? _a : _b; \
+		__typeof__(a) PST_CAT(pst_a_, n) = (a); \
+		__typeof__(b) PST_CAT(pst_b_, n) = (b); \
+		PST_CAT(pst_a_, n) op PST_CAT(pst_b_, n) ? PST_CAT(pst_a_, n) \
+							 : PST_CAT(pst_b_, n); \
 	})
-#define PST_MAX(a, b) \
-	({ \
-		__typeof__(a) _a = (a); \
-		__typeof__(b) _b = (b); \
-		_a > _b ? _a : _b; \
-	})
+#define PST_MIN(a, b) PST_PICK_(a, <, b, __COUNTER__)
+#define PST_MAX(a, b) PST_PICK_(a, >, b, __COUNTER__)
 #define pst_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define PST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))

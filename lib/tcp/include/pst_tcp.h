@@ -173,12 +173,18 @@ void pst_tcp_conn_info(const struct pst_tcp_conn *c, struct pst_tcp_info *out);
 	X(zero_window_probes, "zero-window probes sent")               \
 	X(keepalive_probes, "keepalive probes sent")                   \
 	X(challenge_acks, "challenge acknowledgements sent")           \
+	X(challenge_limited, "challenge acknowledgements withheld by the limit") \
+	X(out_nomem, "segments not sent for want of an mbuf")          \
+	X(syn_retrans, "SYN and SYN-ACK repeated")                     \
+	X(pmtu_lowered, "segment size lowered by ICMP")                \
 	X(time_wait_recycled, "TIME_WAIT records recycled early")      \
 	X(timeouts, "connections ended by a timeout")                  \
 	X(drop_malformed, "header or options malformed")               \
 	X(drop_no_conn, "no connection: answered with RST")            \
 	X(drop_rst_no_conn, "RST without a connection")                \
-	X(drop_paws, "old timestamp (PAWS)")                           \
+	X(drop_rst, "RST not at the expected sequence number")         \
+	X(drop_syn, "SYN on a synchronised connection")                \
+	X(drop_paws, "old or missing timestamp (PAWS)")                \
 	X(drop_window, "outside the window")                           \
 	X(drop_ack, "unacceptable acknowledgement")                    \
 	X(drop_no_ack, "no ACK bit where one is due")                  \
@@ -190,12 +196,14 @@ void pst_tcp_conn_info(const struct pst_tcp_conn *c, struct pst_tcp_info *out);
 	X(drop_refused, "SYN while refusing")                          \
 	X(drop_nomem, "no mbuf or TCB")                                \
 	X(drop_closed, "data after the application closed")            \
+	X(drop_time_wait, "to a connection in TIME_WAIT")              \
 	X(drop_icmp, "ICMP error not about a live flight")
 
 struct pst_tcp_counters {
 	PST_TCP_COUNTERS(PST_COUNTER_MEMBER)
 };
 struct pst_tcp_counters *pst_tcp_counters(struct pst_tcp *t);
+extern const struct pst_counter_desc pst_tcp_counter_descs[]; /* NULL name ends */
 
 struct pst_tcp_usage {
 	uint32_t conns, half_open, time_wait; /* in use */
