@@ -9,8 +9,10 @@
  * One writer thread drains all lanes to a file, standard error or a descriptor,
  * waking at least every 20 ms. SIGHUP handling (reopen) is the caller's.
  *
- * Values that came from the network go through pst_log_escape or the %-free
- * field writers below, so that control bytes never reach the file.
+ * Every value is escaped, so that control bytes, terminal sequences and line ends
+ * that came from the network never reach the file (docs/log.md has the rules).
+ * A value has at most 512 bytes, and at most a quarter of what is left of its
+ * line unless it is short: a long address cannot push the fields behind it out.
  */
 #ifndef PST_LOG_H
 #define PST_LOG_H
@@ -48,7 +50,8 @@ static inline bool pst_log_wanted(const struct pst_log *l, enum pst_log_level le
 
 /*
  * One line, stamped with wall-clock time and the lane's name: an id ("SID.1" or a module's
- * name) and key=value fields. A NULL lane discards.
+ * name) and key=value fields. A NULL lane discards. A lane has one line at a time:
+ * end it before the next begins. The same key several times in a row makes a list.
  */
 struct pst_log_line {
 	struct pst_log *lane;
@@ -68,12 +71,13 @@ void pst_logf(struct pst_log *l, enum pst_log_level level, const char *id, const
 	PST_PRINTF(4, 5);
 
 struct pst_log_head { /* first member of struct pst_log, so that _wanted can inline */
-	volatile int level;
+	int level;    /* any thread writes it: atomic, relaxed */
 };
 static inline bool
 pst_log_wanted(const struct pst_log *l, enum pst_log_level level)
 {
-	return l != NULL && (int)level <= ((const struct pst_log_head *)l)->level;
+	return l != NULL &&
+	       (int)level <= __atomic_load_n(&((const struct pst_log_head *)l)->level, __ATOMIC_RELAXED);
 }
 
 #endif
