@@ -269,6 +269,8 @@ leg_close(struct shard *sh, struct leg *l)
 		if (io.out_len > 0)
 			(void)pst_tcp_write(l->conn, io.out, io.out_len);
 	}
+	/* Bytes left unread would turn the FIN into a RST, which can overtake our last reply. */
+	pst_tcp_consume(l->conn, pst_tcp_readable(l->conn));
 	pst_tcp_close(l->conn);
 	leg_fini(l);
 }

@@ -14,7 +14,7 @@ available(struct rte_mempool *mp)
 {
 	struct rte_mempool_cache *cache = rte_mempool_default_cache(mp, rte_lcore_id());
 
-	return rte_mempool_ops_get_count(mp) + (cache != NULL ? cache->len : 0);
+	return rte_mempool_get_ops(mp->ops_index)->get_count(mp) + (cache != NULL ? cache->len : 0);
 }
 
 enum pressure
