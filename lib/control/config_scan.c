@@ -102,6 +102,7 @@ punctuation(struct scan *s, char c)
 	case ',':
 		if (top != NULL) {
 			top->key_done = false;
+			top->key = NULL;
 			top->index++;
 		}
 		break;

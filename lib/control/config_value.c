@@ -5,7 +5,6 @@
  */
 #include "config_walk.h"
 
-#include <math.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +73,7 @@ whole(const json_t *v, json_int_t *out)
 		*out = json_integer_value(v);
 		return true;
 	}
-	if (!json_is_real(v) || floor(d) != d || fabs(d) > 1e15)
+	if (!json_is_real(v) || d < -1e15 || d > 1e15 || (double)(json_int_t)d != d)
 		return false;
 	*out = (json_int_t)d;
 	return true;
