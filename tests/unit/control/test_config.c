@@ -32,8 +32,8 @@ static const struct bad bad[] = {
 	{"'policy': {}", "'policy': {'rules': [], 'maps': {}}", "/policy/rules /policy/maps",
 		"not yet available"},
 	{"'crypto': {}", "'crypto': {'engine': 'x'}", "/crypto/engine", "not yet available"},
-	{"'log': {'file'", "'log': [], 'control': 3, 'x': {'file'", "/control /log /control /x",
-		""},
+	{"'log': {'file'", "'log': [], 'control': 3, 'x': {'file'", "/control /log /x",
+		"duplicate"},
 
 	/* dataplane */
 	{"'workers': 2", "'workers': 0", "/dataplane/workers", "1 to 64, not 0"},
