@@ -204,6 +204,10 @@ far_turn(struct site *s)
 		}
 		p->connected |= (ev & (PST_TCP_EV_CONNECTED | PST_TCP_EV_ACCEPT)) != 0;
 		p->error |= (ev & PST_TCP_EV_ERROR) != 0;
+		if (p->first != NULL && p->connected) {
+			(void)pst_tcp_write(c, p->first, strlen(p->first));
+			p->first = NULL;
+		}
 		peer_read(p);
 	}
 	pst_tcp_flush(s->far_tcp, s->now);

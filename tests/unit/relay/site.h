@@ -20,6 +20,7 @@ struct peer { /* one TCP connection of the far host */
 	uint16_t port; /* local, for accepted ones */
 	char *rx;      /* all bytes received, NUL-terminated */
 	size_t n, cap, seen;
+	const char *first;                /* to be said in the very turn the connection is up */
 	bool connected, eof, error, deaf; /* deaf: does not read */
 	TAILQ_ENTRY(peer) link;
 };

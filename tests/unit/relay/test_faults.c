@@ -83,19 +83,15 @@ check_cell(enum stage at, enum way w)
 
 	site_init(&s);
 	s.hops[0].nhosts = 1;
+	if (at == AT_CONNECT && w == BY_SILENCE) /* nobody has this address */
+		cr_assert_eq(pst_ip_parse("192.0.2.77", &s.hosts[0][0].address), PST_OK);
 	site_start(&s);
 	c = site_client(&s);
 	if (at == AT_CONNECT && w == BY_RST)
 		site_listen(&s, SITE_HOP_A, false);
-	if (at == AT_CONNECT)
-		s.cut = w == BY_SILENCE;
 	client_envelope(c, "b@one.example");
-	if (at == AT_CONNECT) {
-		site_run(&s, w == BY_SILENCE ? 31000 : 1000);
-		s.cut = false;
-	} else {
+	if (at != AT_CONNECT)
 		play(c, SITE_HOP_A, at, w);
-	}
 	if (at == AT_BODY && w != BY_SILENCE) {
 		cr_assert_not(peer_hears(c, "250", 1000));
 		peer_send(c, "\r\n.\r\n");
@@ -124,7 +120,8 @@ check_cell(enum stage at, enum way w)
 CELL(AT_CONNECT, BY_RST)
 CELL(AT_CONNECT, BY_SILENCE)
 ROW(AT_BANNER)
-ROW(AT_EHLO) ROW(AT_MAIL) ROW(AT_RCPT) ROW(AT_DATA) ROW(AT_BODY) ROW(AT_DOT)
+ROW(AT_EHLO)
+ROW(AT_MAIL) ROW(AT_RCPT) ROW(AT_DATA) ROW(AT_BODY) ROW(AT_DOT)
 
 	/* Before DATA another host is told everything again, and the client notices nothing. */
 	static void check_failover(enum stage at, enum way w)
@@ -261,7 +258,8 @@ check_client_gone(enum stage at, bool rst)
 		check_client_gone(stage, false);                                                   \
 	}
 GONE(AT_EHLO)
-GONE(AT_RCPT) GONE(AT_DATA) GONE(AT_BODY) GONE(AT_DOT)
+GONE(AT_RCPT)
+GONE(AT_DATA) GONE(AT_BODY) GONE(AT_DOT)
 
 	Test(faults, a_slow_client_meets_the_deadline_of_the_whole_command, .init = setup)
 {
@@ -284,13 +282,10 @@ Test(faults, an_early_talker_is_told_and_closed, .init = setup)
 	struct peer *c;
 
 	site_start(&s);
-	site_run(&s, 10);
-	s.cut = true;
 	c = site_connect(&s);
-	s.cut = false;
-	/* Data that rides on the handshake's last ACK is there before the banner. */
-	(void)pst_tcp_write(c->conn, "GET / HTTP/1.1\r\n", 16);
-	peer_expect(c, "55", 20000);
+	c->first = "EHLO spam\r\n"; /* leaves with the handshake's last ACK */
+	peer_expect(c, "554 5.5.0", 20000);
+	cr_assert_null(strstr(c->rx, "220"));
 	cr_assert(peer_ends(c, 5000));
 	site_fini(&s);
 }

@@ -270,7 +270,7 @@ Test(relay, closes_the_clients_window_when_the_next_hop_stops_reading, .init = s
 
 Test(relay, gives_the_same_message_for_every_way_the_bytes_arrive, .init = setup)
 {
-	static const char body[] = "A: 1\r\n\r\n..\r\n.a\r\n...\r\n\r\nend\r\n.\r\n";
+	static const char body[] = "A: 1\r\n\r\n..\r\n..a\r\n...\r\n\r\nend\r\n.\r\n";
 	struct peer *c, *h;
 
 	site_start(&s);
