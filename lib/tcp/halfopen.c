@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define SYN_RETRIES_PASSIVE 5
+
 bool
 half_init(struct pst_tcp *t)
 {
@@ -198,7 +200,7 @@ void
 half_tick(struct pst_tcp *t)
 {
 	struct half_table *ht = &t->half;
-	unsigned most = PST_MIN(t->conf.syn_retries, (uint32_t)HALF_TRIES - 1);
+	unsigned most = t->conf.syn_retries != 0 ? t->conf.syn_retries : SYN_RETRIES_PASSIVE;
 
 	/* From the longest wait down, so that a record moved up is not served twice. */
 	for (unsigned q = HALF_TRIES; q-- > 0;)
@@ -207,7 +209,7 @@ half_tick(struct pst_tcp *t)
 
 			if ((int32_t)(h->due - (uint32_t)t->now_ms) > 0)
 				break;
-			if (q >= most) {
+			if (q >= PST_MIN(most, HALF_TRIES - 1u)) {
 				t->cnt.attempt_fails++;
 				t->cnt.timeouts++;
 				half_remove(t, h);

@@ -175,8 +175,8 @@ plan_next(const struct pst_tcp_conn *c, struct plan *p)
 	wnd = PST_MIN(cc_window(&c->cc), c->snd_wnd);
 	room = wnd > off ? wnd - off : 0;
 	p->len = PST_MIN(PST_MIN(avail, room), c->mss);
-	p->push = p->len == avail;
-	p->fin = p->push && c->fin_queued && off + p->len < c->snd_wnd;
+	p->push = p->len == avail && p->len != 0;
+	p->fin = p->len == avail && c->fin_queued && off + p->len < c->snd_wnd;
 	if (p->len == 0)
 		return p->fin;
 	/* (1) a full segment; (2) all that is queued; (3) half the largest window. A piece that
@@ -282,8 +282,8 @@ conn_retransmit(struct pst_tcp_conn *c)
 	struct plan p = {.len = PST_MIN(c->txq.len, c->mss)};
 	uint32_t end;
 
-	p.push = p.len == c->txq.len;
-	p.fin = p.push && c->fin_queued && !c->fin_acked &&
+	p.push = p.len == c->txq.len && p.len != 0;
+	p.fin = p.len == c->txq.len && c->fin_queued && !c->fin_acked &&
 		seq_gt(c->snd_max, c->snd_una + c->txq.len);
 	if (p.len + p.fin == 0 || !send_range(c, c->snd_una, &p))
 		return false;

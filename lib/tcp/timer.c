@@ -11,7 +11,8 @@
  */
 #include "tcb.h"
 
-#define KEEPALIVE_STEP_MS 10000 /* between probes, if keepalive_ms is not shorter */
+#define SYN_RETRIES_ACTIVE 6
+#define KEEPALIVE_STEP_MS  10000 /* between probes, if keepalive_ms is not shorter */
 
 void
 conn_timer_set(struct pst_tcp_conn *c, enum conn_timer k, uint64_t at_ms)
@@ -53,7 +54,9 @@ gave_up(const struct pst_tcp_conn *c)
 static bool
 fire_syn(struct pst_tcp_conn *c)
 {
-	if (gave_up(c) || c->syn_tries >= c->t->conf.syn_retries) {
+	uint32_t most = c->t->conf.syn_retries != 0 ? c->t->conf.syn_retries : SYN_RETRIES_ACTIVE;
+
+	if (gave_up(c) || c->syn_tries >= most) {
 		conn_die(c, PST_TCP_ERR_TIMEOUT);
 		return false;
 	}
