@@ -174,9 +174,7 @@ echo(struct pst_net *n, struct net_rx *rx, struct rte_mbuf *m, uint8_t reply)
 	h[0] = reply;
 	net_put16(h + 2, 0);
 	if (rx->proto == IPPROTO_ICMP) {
-		uint16_t sum = 0;
-		rte_raw_cksum_mbuf(a, 0, a->pkt_len, &sum);
-		sum = (uint16_t)~sum;
+		uint16_t sum = (uint16_t)~checksum_raw(a, 0, a->pkt_len);
 		memcpy(h + 2, &sum, 2);
 	}
 	pst_net_output(n, a, &rx->dst, &rx->src, rx->proto, rx->tos, n->now);

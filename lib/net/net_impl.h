@@ -363,6 +363,7 @@ bool route_on_link(const struct pst_fabric *f, const struct pst_port *p, const s
 uint16_t pmtu_get(const struct pst_net *n, const struct pst_ip *dst, uint16_t link_mtu);
 
 /* checksum.c */
+uint16_t checksum_raw(const struct rte_mbuf *m, uint32_t off, uint32_t len);
 bool checksum_l4_ok(const struct rte_mbuf *m, const struct net_rx *rx);
 void checksum_l4_set(struct rte_mbuf *m, uint16_t l3_len, bool is4, unsigned field);
 

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <rte_bus.h>
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 
 #define DESC_DEFAULT 1024
@@ -44,6 +46,17 @@ port_data_room(const struct pst_port_conf *conf)
 	return (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_ALIGN_CEIL(mtu + L2_OVERHEAD, 64));
 }
 
+/*
+ * The checksum offloads of a virtual device are software in its driver: they save
+ * nothing, and net_tap's (22.11) is wrong for chains with odd segments. So only devices
+ * on a real bus are taken at their word.
+ */
+static bool
+is_hardware(const struct rte_eth_dev_info *info)
+{
+	return info->device != NULL && strcmp(rte_bus_name(rte_dev_bus(info->device)), "vdev") != 0;
+}
+
 static void
 choose_offloads(struct pst_port *p, const struct rte_eth_dev_info *info, struct rte_eth_conf *ec,
 	bool scatter)
@@ -51,13 +64,14 @@ choose_offloads(struct pst_port *p, const struct rte_eth_dev_info *info, struct 
 	uint64_t tx_tcp = RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 	uint64_t rx_sum = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 
-	p->tx_csum = (info->tx_offload_capa & tx_tcp) != 0;
+	p->tx_csum = is_hardware(info) && (info->tx_offload_capa & tx_tcp) != 0;
 	p->multi_segs = (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
 	if (p->tx_csum)
 		ec->txmode.offloads |= tx_tcp;
 	if (p->multi_segs)
 		ec->txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	ec->rxmode.offloads |= info->rx_offload_capa & rx_sum;
+	if (is_hardware(info))
+		ec->rxmode.offloads |= info->rx_offload_capa & rx_sum;
 	if (scatter)
 		ec->rxmode.offloads |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
 }
