@@ -101,7 +101,7 @@ no_password(char *buf, int size, int writing, void *arg)
 }
 
 static enum pst_rc
-read_key(struct loading *l, BIO *b)
+read_key(struct loading *l, BIO *b, const struct pst_pem *f)
 {
 	bool encrypted = false;
 
@@ -112,7 +112,7 @@ read_key(struct loading *l, BIO *b)
 	if (encrypted)
 		return fault(l, l->key_file,
 			"the private key is encrypted; store it without a password");
-	if (at_end_of_pem())
+	if (strstr((const char *)f->p, "PRIVATE KEY-----") == NULL)
 		return fault(l, l->key_file, "no PEM private key in it");
 	return fault_ossl(l, l->key_file, "damaged private key");
 }
@@ -152,7 +152,7 @@ read_files(struct loading *l)
 	if (rc == PST_OK)
 		rc = read_chain(l, cb);
 	if (rc == PST_OK)
-		rc = read_key(l, kb);
+		rc = read_key(l, kb, &key);
 	BIO_free(cb);
 	BIO_free(kb);
 	if (!same)

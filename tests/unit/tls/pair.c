@@ -149,6 +149,8 @@ wire_reserve(struct wire *w, size_t n)
 void
 wire_put(struct wire *w, const void *p, size_t n)
 {
+	if (n == 0)
+		return;
 	memcpy(wire_reserve(w, n), p, n);
 	w->tail += n;
 }
