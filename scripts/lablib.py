@@ -603,11 +603,11 @@ class Lab:
     def _bridge_tap(self, gw):
         """The kernel's side of the TAP joins the bridge, under a MAC of its own: with the
         port's MAC the bridge would keep the port's frames to itself."""
-        def there():
-            return gw.proc.poll() is not None or \
-                " lan0:" in run("ip", "-o", "-n", self.gw, "link", "show")
-        if not wait_for(there, 20) or gw.proc.poll() is not None:
-            raise LabError(f"the gateway made no TAP; see {gw.logs}:\n{gw.output()[-2000:]}")
+        # Not before it says so: until then the driver sets the MAC itself.
+        if not wait_for(lambda: gw.proc.poll() is not None or " is ready" in gw.log(), 20) or \
+                gw.proc.poll() is not None:
+            raise LabError(f"the gateway did not start; see {gw.logs}:\n"
+                           + gw.output()[-2000:] + gw.log()[-2000:])
         g = ("ip", "-n", self.gw, "link", "set", "lan0")
         run(*g, "address", "02:00:5e:00:53:fe")
         run(*g, "addrgenmode", "none")
