@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/ethtool.h>
@@ -68,6 +69,26 @@ set_flags(int fd, const char *iface, char *err, size_t errlen)
 	return PST_INVAL;
 }
 
+/* Before the device is opened: AF_XDP devices cannot change their address later. */
+static enum pst_rc
+set_mac(int fd, const char *iface, const char *mac, char *err, size_t errlen)
+{
+	struct ifreq ifr = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+	unsigned b[6];
+
+	if (mac == NULL)
+		return PST_OK;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", iface);
+	if (sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) == 6) {
+		for (unsigned i = 0; i < 6; i++)
+			ifr.ifr_hwaddr.sa_data[i] = (char)b[i];
+		if (ioctl(fd, SIOCSIFHWADDR, &ifr) == 0)
+			return PST_OK;
+	}
+	snprintf(err, errlen, "%s: MAC address %s: %s", iface, mac, strerror(errno));
+	return PST_INVAL;
+}
+
 /*
  * Segments coalesced by the kernel are larger than the MTU and would not fit a frame of
  * the socket's ring. An interface that cannot coalesce refuses, which is as good.
@@ -96,7 +117,7 @@ stop_coalescing(int fd, const char *iface)
 }
 
 enum pst_rc
-iface_take(const char *iface, char *err, size_t errlen)
+iface_take(const char *iface, const char *mac, char *err, size_t errlen)
 {
 	static const struct {
 		const char *family, *key, *value;
@@ -123,6 +144,9 @@ iface_take(const char *iface, char *err, size_t errlen)
 			sysctls[i].family, iface, sysctls[i].key, sysctls[i].value, err, errlen);
 	if (rc == PST_OK) {
 		stop_coalescing(fd, iface);
+		rc = set_mac(fd, iface, mac, err, errlen);
+	}
+	if (rc == PST_OK) {
 		rc = set_flags(fd, iface, err, errlen);
 	}
 	close(fd);

@@ -28,9 +28,10 @@ const char *netdrv_opt(const struct pst_netdrv_dev *dev, const char *key); /* NU
 
 /*
  * Makes the kernel let go of an interface that the gateway will speak on: no ARP, no
- * IPv6 of its own, no forwarding, no coalescing of segments; up and promiscuous.
+ * IPv6 of its own, no forwarding, no coalescing of segments; up and promiscuous, and
+ * with the MAC address `mac` unless that is NULL.
  * Refuses an interface that has an IPv4 address.
  */
-enum pst_rc iface_take(const char *iface, char *err, size_t errlen);
+enum pst_rc iface_take(const char *iface, const char *mac, char *err, size_t errlen);
 
 #endif

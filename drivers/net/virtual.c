@@ -122,7 +122,7 @@ take_iface(const struct pst_netdrv_dev *dev, char *err, size_t errlen)
 {
 	char why[200];
 
-	if (iface_take(dev->iface, why, sizeof(why)) == PST_OK)
+	if (iface_take(dev->iface, dev->mac, why, sizeof(why)) == PST_OK)
 		return PST_OK;
 	snprintf(err, errlen, "port %s: %s", dev->name, why);
 	return PST_INVAL;

@@ -217,7 +217,7 @@ hear_groups(struct pst_port *p, bool promiscuous, char *err, size_t errlen)
 }
 
 static enum pst_rc
-set_mtu(struct pst_port *p, char *err, size_t errlen)
+set_mtu(struct pst_port *p, const struct rte_eth_dev_info *info, char *err, size_t errlen)
 {
 	uint16_t id = (uint16_t)p->ethdev, now = 0;
 	int rc = rte_eth_dev_set_mtu(id, p->mtu);
@@ -225,7 +225,8 @@ set_mtu(struct pst_port *p, char *err, size_t errlen)
 	/* A device without the operation carries what it carries: fine if that is this. */
 	if (rc == 0 || (rte_eth_dev_get_mtu(id, &now) == 0 && now >= p->mtu))
 		return PST_OK;
-	return fail(p, err, errlen, "MTU %u: %s", p->mtu, strerror(-rc));
+	return fail(p, err, errlen, "MTU %u: %s; the device carries frames of %u bytes at most",
+		p->mtu, strerror(-rc), info->max_rx_pktlen);
 }
 
 static enum pst_rc
@@ -245,7 +246,8 @@ configure(struct pst_fabric *f, struct pst_port *p, const struct pst_port_conf *
 		return fail(
 			p, err, errlen, "the device refuses its configuration: %s", strerror(-rc));
 	/* Before the queues exist: some devices size their buffers by it. */
-	if (set_mtu(p, err, errlen) != PST_OK || set_up_queues(f, p, conf, err, errlen) != PST_OK)
+	if (set_mtu(p, info, err, errlen) != PST_OK ||
+		set_up_queues(f, p, conf, err, errlen) != PST_OK)
 		return PST_INVAL;
 	rc = rte_eth_dev_start(id);
 	if (rc != 0)
@@ -260,6 +262,7 @@ port_start(struct pst_fabric *f, struct pst_port *p, const struct pst_port_conf 
 	struct rte_eth_dev_info info;
 	uint16_t id = (uint16_t)conf->ethdev;
 	unsigned nq = conf->queues == 0 ? f->nworkers : conf->queues;
+	char again[8];
 
 	if (!rte_eth_dev_is_valid_port(id) || rte_eth_dev_info_get(id, &info) != 0)
 		return fail(p, err, errlen, "no DPDK device %d", conf->ethdev);
@@ -269,12 +272,12 @@ port_start(struct pst_fabric *f, struct pst_port *p, const struct pst_port_conf 
 	nq = PST_MIN(nq, (unsigned)info.max_rx_queues);
 	nq = PST_MIN(nq, (unsigned)info.max_tx_queues);
 	p->nqueues = (uint16_t)PST_MAX(nq, 1u);
-	/* Some devices refuse to start with RX interrupts they do not have. */
+	/* Some devices refuse to start with RX interrupts they do not have; the first text counts.
+	 */
 	p->intr_fd = true;
 	if (configure(f, p, conf, &info, true, err, errlen) != PST_OK) {
 		p->intr_fd = false;
-		rte_eth_dev_stop(id);
-		if (configure(f, p, conf, &info, false, err, errlen) != PST_OK)
+		if (configure(f, p, conf, &info, false, again, sizeof(again)) != PST_OK)
 			return PST_INVAL;
 	}
 	if (set_mac(p, conf, err, errlen) != PST_OK ||
