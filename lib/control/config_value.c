@@ -431,6 +431,10 @@ value_refs(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, 
 		wrong_kind(w, "an array", v);
 		return;
 	}
+	if (json_array_size(v) > k->max_items) {
+		pst_config_fault(w, NULL, "holds at most %u", k->max_items);
+		return;
+	}
 	list = pst_arena_alloc(w->arena, json_array_size(v) * sizeof(*list));
 	if (list == NULL) {
 		pst_config_nomem(w);
