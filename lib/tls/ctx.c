@@ -266,7 +266,10 @@ pst_tls_ctx_build(struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, unsi
 		return NULL;
 	}
 	SSL_CTX_set_mode(s, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_clear_mode(s, SSL_MODE_AUTO_RETRY);
+	/*
+	 * AUTO_RETRY (the default) stays: a read goes on behind a ticket, so that PST_AGAIN
+	 * means that the input is used up, and the read buffer is released.
+	 */
 	SSL_CTX_set_options(s, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_security_level(s, security_level(conf));
 	SSL_CTX_set_max_cert_list(s, MAX_PEER_CHAIN);

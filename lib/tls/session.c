@@ -173,6 +173,10 @@ pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, si
 		return PST_INVAL;
 	enter(t, io);
 	rc = leave(t, SSL_read_ex(t->ssl, buf, cap, n));
+	/* Handling a ticket makes OpenSSL allocate a write buffer, which only a write would
+	 * release. */
+	if (rc == PST_AGAIN && t->idle_messages > 0)
+		(void)SSL_free_buffers(t->ssl); /* does nothing while bytes are pending */
 	if (rc == PST_OK)
 		t->idle_messages = 0;
 	if (t->idle_messages <= PST_TLS_IDLE_MESSAGES)

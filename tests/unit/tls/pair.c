@@ -247,7 +247,8 @@ end_drain(struct end *e, void *buf, size_t cap)
 		enum pst_rc rc = end_read(e, full ? spare : (uint8_t *)buf + total,
 			full ? sizeof(spare) : cap - total, &n);
 
-		if (rc == PST_AGAIN && wire_len(e->in) != before && wire_len(e->in) > 0)
+		if (rc == PST_AGAIN && e->in_step != 0 && wire_len(e->in) != before &&
+			wire_len(e->in) > 0)
 			continue; /* byte by byte: more is there to offer */
 		if (rc != PST_OK)
 			return total;

@@ -86,6 +86,30 @@ Test(stream, a_small_read_leaves_the_rest_pending)
 	pair_fini(&p);
 }
 
+/* "PST_AGAIN" with input left would make a caller wait for bytes that it already has. */
+Test(stream, a_ticket_and_the_data_behind_it_come_out_of_one_read)
+{
+	struct pair p;
+	char buf[8];
+	size_t n;
+
+	pair_init(&p);
+	p.sconf.tickets = 2;
+	pair_contexts(&p);
+	pair_sessions(&p);
+	cr_assert(pair_handshake(&p));
+	end_write(&p.server, "220 ", 4);
+	cr_assert_eq(end_read(&p.client, buf, sizeof(buf), &n), PST_OK);
+	cr_expect_eq(n, 4);
+	cr_assert_eq(end_read(&p.client, buf, sizeof(buf), &n), PST_AGAIN);
+	cr_expect_eq(wire_len(&p.to_client), 0);
+	SSL_key_update(p.client.tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+	end_write(&p.client, "EHLO", 4);
+	cr_assert_eq(end_read(&p.server, buf, sizeof(buf), &n), PST_OK);
+	cr_expect_eq(n, 4);
+	pair_fini(&p);
+}
+
 Test(stream, half_a_record_is_not_pending)
 {
 	struct pair p;
