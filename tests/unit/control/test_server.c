@@ -143,14 +143,15 @@ Test(server, makes_the_directory)
 {
 	struct stat st;
 	struct pst_control *c;
+	char run[80];
 
-	snprintf(path, sizeof(path), "%s/run/c.sock", dir);
+	snprintf(run, sizeof(run), "%s/run", dir);
+	snprintf(path, sizeof(path), "%s/c.sock", run);
 	c = server();
-	snprintf(path, sizeof(path), "%s/run", dir);
-	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(stat(run, &st), 0);
 	cr_expect_eq(st.st_mode & 07777 & ~022, 0755 & ~022);
 	pst_control_close(c);
-	rmdir(path);
+	cr_expect_eq(rmdir(run), 0, "nothing is left in it");
 }
 
 Test(server, a_stale_socket_is_replaced)
