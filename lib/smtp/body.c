@@ -85,10 +85,9 @@ take_run(const uint8_t *in, size_t n, uint8_t st, bool stop_at_dot, bool final)
 	}
 	/* At p: the end, a bare LF, a bare CR, or a CR whose successor is not known yet. */
 	if (p > in) {
+		/* Behind a CRLF no dot can follow here, so that line start needs no memory. */
 		size_t len = (size_t)(p - in);
-		bool line = len >= 2 && p[-1] == '\n';
-		return (struct piece){
-			.what = RUN, .len = len, .used = len, .st = line ? AT_LINE_START : IN_LINE};
+		return (struct piece){.what = RUN, .len = len, .used = len, .st = IN_LINE};
 	}
 	if (*p == '\n' || n >= 2)
 		return (struct piece){.what = BARE, .used = 1, .st = IN_LINE, .bare = *p};

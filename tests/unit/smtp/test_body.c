@@ -374,6 +374,30 @@ Test(body, a_cr_at_the_very_end_is_bare)
 	drive_fini(&d);
 }
 
+Test(body, a_chunk_that_ends_in_cr_is_answered_without_a_byte_behind_it)
+{
+	struct drive d;
+	begin(&d, PST_SMTP_BARE_REJECT);
+	drive_str(&d, ENVELOPE);
+	drive_str(&d, "BDAT 2\r\na\r");
+	cr_assert_str_eq(drive_out(&d), "250 2.0.0 2 octets received\r\n");
+	drive_str(&d, "BDAT 1 LAST\r\n\n");
+	cr_assert_str_eq(drive_out(&d), "250 answer\r\n");
+	cr_assert(pst_span_eq(body(&d), pst_span_str("a\r\n")));
+	drive_fini(&d);
+}
+
+Test(body, a_failure_with_421_closes_behind_the_message)
+{
+	struct drive d;
+	begin_data(&d, PST_SMTP_BARE_REJECT);
+	pst_smtp_server_body_fail(&d.s, 421, "4.3.2", "drain");
+	drive_str(&d, "x\r\n.\r\nNOOP\r\n");
+	cr_assert_str_eq(drive_out(&d), "421 4.3.2 drain\r\n");
+	cr_assert_str_eq(drive_log(&d), "CLOSE\n");
+	drive_fini(&d);
+}
+
 Test(body, a_refused_bdat_is_answered_at_once_and_its_octets_go_nowhere)
 {
 	struct drive d;

@@ -353,6 +353,32 @@ Test(command, commands_that_move_no_mail_are_bounded)
 	drive_fini(&d);
 }
 
+Test(command, a_message_that_went_makes_room_for_more_of_them)
+{
+	struct drive d;
+	drive_init(&d);
+	drive_greet(&d);
+	drive_str(&d, EHLO);
+	for (unsigned i = 0; i < 3 * PST_SMTP_JUNK_MAX; i++) {
+		drive_str(&d, "NOOP\r\n");
+		cr_assert_str_eq(drive_out(&d), "250 2.0.0 ok\r\n");
+		if (i % 50 == 0)
+			send_lines(&d, MAIL RCPT "DATA\r\nx\r\n.\r\n");
+	}
+	drive_fini(&d);
+}
+
+Test(command, envid_and_orcpt_are_bounded)
+{
+	for (int n = 99; n <= 101; n++) {
+		char line[700];
+		snprintf(line, sizeof(line), "MAIL FROM:<a@b> ENVID=%0*d\r\n", n, 0);
+		expect(EHLO, false, line, n <= 100 ? "250 " : "501 5.5.4 ");
+		snprintf(line, sizeof(line), "RCPT TO:<a@b> ORCPT=rfc822;%0*d\r\n", n + 393, 0);
+		expect(EHLO MAIL, false, line, n <= 100 ? "250 " : "501 5.5.4 ");
+	}
+}
+
 Test(command, another_protocol_is_shown_the_door)
 {
 	static const char *const lines[] = {"GET / HTTP/1.1\r\n", "post /x HTTP/1.0\r\n",

@@ -56,6 +56,9 @@ Test(header, received_fields_and_own_traces_are_counted)
 		{OWN "Received: x\r\n\t" TOKEN "\r\n", "554 5.4.6 mail loops"},
 		{OWN "Received: x by gw.example\r\n (Postern)\r\n", "554 5.4.6 mail loops"},
 		{OWN "Received: by by gw.exby gw.example (Postern)\r\n", "554 5.4.6 mail loops"},
+		{OWN "Received: by by gw.example (Postern)\r\n", "554 5.4.6 mail loops"},
+		{OWN "Received: bby gw.example (Postern)\r\n", "554 5.4.6 mail loops"},
+		{OWN "Received: by gw.example\r\nReceived: (Postern)\r\n", "250 "},
 		{OWN "Received: by gw.example (postern)\r\n", "250 "},
 		{OWN "Received: by gw.example\r\nX: (Postern)\r\n", "250 "},
 	};

@@ -121,6 +121,8 @@ Test(path, bad_paths_are_refused)
 		{"<a@[IPv6:192.0.2.1]>", ASCII, FORWARD},
 		{"<a@[2001:db8::1]>", ASCII, FORWARD},
 		{"<a@[tag:content]>", ASCII, FORWARD},
+		{"<a@[IPv6:" D200 "]>", ASCII, FORWARD},
+		{"<a@[" D200 "]>", ASCII, FORWARD},
 		{"<@x a@b>", ASCII, FORWARD},
 		{"<@x,:a@b>", ASCII, FORWARD},
 		{"<@x:>", ASCII, FORWARD},
