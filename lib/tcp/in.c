@@ -131,18 +131,12 @@ step_syn(struct pst_tcp_conn *c, struct seg *s)
 static bool
 step_sequence(struct pst_tcp_conn *c, struct seg *s)
 {
-	/* RFC 7323 4.3 (2): TS.Recent follows segments with SEG.SEQ <= Last.ACK.sent. */
-	bool stamp = seq_le(s->seq, c->last_ack_sent);
-
+	s->stamps = seq_le(s->seq, c->last_ack_sent);
 	if (!check_timestamp(c, s))
 		return false;
 	if (seq_lt(s->seq, c->rcv_nxt) ? !trim_old(c, s) : !trim_window(c, s))
 		return false;
 	c->heard_ms = c->t->now_ms;
-	if (stamp && c->ts_on && s->has_ts && !(s->flags & TCP_RST)) {
-		c->ts_recent = s->tsval;
-		c->ts_recent_ms = (uint32_t)c->t->now_ms;
-	}
 	return true;
 }
 
@@ -216,6 +210,20 @@ after_fin_acked(struct pst_tcp_conn *c)
 	}
 }
 
+/*
+ * RFC 7323 4.3 (2): TS.Recent follows segments with SEG.SEQ <= Last.ACK.sent. Only now that
+ * the acknowledgement is known to be good: a forged segment with a stamp from the future
+ * would make PAWS drop all that is genuine.
+ */
+static void
+note_timestamp(struct pst_tcp_conn *c, const struct seg *s)
+{
+	if (!s->stamps || !c->ts_on || !s->has_ts)
+		return;
+	c->ts_recent = s->tsval;
+	c->ts_recent_ms = (uint32_t)c->t->now_ms;
+}
+
 static bool
 step_ack(struct pst_tcp_conn *c, struct seg *s)
 {
@@ -223,14 +231,19 @@ step_ack(struct pst_tcp_conn *c, struct seg *s)
 		c->t->cnt.drop_no_ack++;
 		return false;
 	}
-	if (c->state == ST_SYN_RCVD)
-		return ack_synrcvd(c, s);
+	if (c->state == ST_SYN_RCVD) {
+		if (!ack_synrcvd(c, s))
+			return false;
+		note_timestamp(c, s);
+		return true;
+	}
 	/* RFC 5961 5.2: acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT; anything else
 	 * is answered with an ACK and dropped. */
 	if (seq_gt(s->ack, c->snd_max) || seq_lt(s->ack, c->snd_una - c->max_wnd)) {
 		challenge(c, &c->t->cnt.drop_ack);
 		return false;
 	}
+	note_timestamp(c, s);
 	ack_process(c, s);
 	return !c->fin_acked || after_fin_acked(c);
 }

@@ -65,6 +65,7 @@ struct seg {
 	uint8_t wscale;
 	uint16_t mss;
 	bool has_mss, has_wscale, has_ts;
+	bool stamps;   /* begins at or before the last ACK we sent: its timestamp is to be echoed */
 	bool had_data; /* it came with payload, of which nothing may be left */
 	bool old;      /* a retransmission: it ended at or before rcv_nxt */
 	uint32_t tsval, tsecr;

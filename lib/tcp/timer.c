@@ -96,6 +96,8 @@ fire_rtx(struct pst_tcp_conn *c)
 	/* RFC 6298 5.4-5.6: retransmit the earliest segment, back off, restart the timer. What
 	 * follows it is sent again as the window reopens (RFC 5681 3.1, loss window). */
 	rto_backoff(&c->rto);
+	if (c->rto.shift >= 2) /* perhaps the neighbour is another one now */
+		pst_net_neigh_suspect(c->t->net, &c->tuple.remote, c->t->now);
 	c->snd_nxt = c->snd_una;
 	if (c->snd_wnd == 0)
 		conn_retransmit(c); /* the peer took its window back: this probes it */

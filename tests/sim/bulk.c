@@ -6,98 +6,15 @@
  */
 #include "sim.h"
 
-#include <stdlib.h>
-
 #define PORT  25
-#define CHUNK 16384
 #define HOURS (3600 * PST_NS_PER_SEC)
 
-struct side {
-	struct pst_tcp_conn *c;
-	uint64_t send_key, recv_key;
-	uint64_t bytes, written, read;
-	bool shut, eof, closed;
-};
-
-static struct side sides[2];
-
-static uint64_t
-mix(uint64_t z)
-{
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
-
-void
-stream_fill(uint64_t key, uint64_t offset, uint8_t *out, size_t n)
-{
-	while (n > 0) {
-		uint64_t word = mix(key + offset / 8 * 0x9e3779b97f4a7c15ull);
-		size_t skip = offset % 8, k = PST_MIN(8 - skip, n);
-
-		memcpy(out, (const uint8_t *)&word + skip, k);
-		out += k;
-		offset += k;
-		n -= k;
-	}
-}
-
-bool
-stream_check(uint64_t key, uint64_t offset, const uint8_t *p, size_t n)
-{
-	uint8_t want[4096];
-
-	while (n > 0) {
-		size_t k = PST_MIN(n, sizeof(want));
-
-		stream_fill(key, offset, want, k);
-		if (memcmp(p, want, k) != 0)
-			return false;
-		p += k;
-		offset += k;
-		n -= k;
-	}
-	return true;
-}
-
-static void
-write_more(struct side *s)
-{
-	uint8_t chunk[CHUNK];
-
-	while (s->written < s->bytes && pst_tcp_send_space(s->c) > 0) {
-		size_t n = PST_MIN((uint64_t)CHUNK, s->bytes - s->written);
-
-		stream_fill(s->send_key, s->written, chunk, n);
-		if (pst_tcp_write(s->c, chunk, n) != PST_OK)
-			return;
-		s->written += n;
-	}
-	if (s->written == s->bytes && !s->shut) {
-		pst_tcp_shutdown(s->c);
-		s->shut = true;
-	}
-}
-
-static void
-read_all(struct host *h, struct side *s)
-{
-	struct pst_span p;
-
-	while ((p = pst_tcp_peek(s->c)).n > 0) {
-		if (!stream_check(s->recv_key, s->read, p.p, p.n))
-			sim_fault(h->sim, "bytes differ");
-		s->read += p.n;
-		pst_tcp_consume(s->c, p.n);
-	}
-	s->eof = pst_tcp_eof(s->c);
-}
+static struct flow sides[2];
 
 static void
 app(struct host *h, struct pst_tcp_conn *c, uint32_t events)
 {
-	struct side *s = &sides[h->id];
+	struct flow *s = &sides[h->id];
 
 	if (events & PST_TCP_EV_ACCEPT)
 		s->c = c;
@@ -109,10 +26,10 @@ app(struct host *h, struct pst_tcp_conn *c, uint32_t events)
 		sim_fault(h->sim, pst_tcp_error_name(pst_tcp_error(c)));
 		return;
 	}
-	read_all(h, s);
-	write_more(s);
+	flow_read(h->sim, s);
+	flow_write(s);
 	if (s->eof && s->shut) {
-		if (s->read != s->bytes)
+		if (s->read != s->to_send)
 			sim_fault(h->sim, "the stream ended early");
 		pst_tcp_close(c);
 		s->closed = true;
@@ -141,9 +58,9 @@ bulk_run(const struct bulk_conf *conf, struct bulk_result *out)
 
 	*out = (struct bulk_result){0};
 	for (unsigned i = 0; i < 2; i++) {
-		sides[i] = (struct side){.bytes = conf->bytes,
-			.send_key = mix(conf->sim.seed * 2 + i),
-			.recv_key = mix(conf->sim.seed * 2 + !i)};
+		sides[i] = (struct flow){.to_send = conf->bytes,
+			.send_key = stream_key(conf->sim.seed, i),
+			.recv_key = stream_key(conf->sim.seed, !i)};
 		s->host[i].app = app;
 	}
 	host_listen(&s->host[1], PORT);

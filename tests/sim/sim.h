@@ -36,6 +36,7 @@ struct wire {
 	uint8_t **spare;
 	unsigned nspare, spare_cap;
 	uint64_t sent, lost, doubled, reordered, damaged;
+	bool tell; /* frames that are too big are answered as a router would */
 };
 
 struct host;
@@ -94,6 +95,8 @@ void wire_send(struct wire *w, uint64_t now, uint8_t to, const struct rte_mbuf *
 uint64_t wire_next(const struct wire *w);
 bool wire_pop(struct wire *w, uint64_t now, struct frame *f);
 void wire_release(struct wire *w, struct frame *f);
+/* toobig.c: the ICMP answer of a router with `mtu` to this frame; 0: none. */
+uint16_t too_big(const uint8_t *frame, uint16_t len, uint16_t mtu, uint8_t *out);
 uint64_t wire_random(struct wire *w);
 uint32_t wire_below(struct wire *w, uint32_t bound);
 
@@ -107,9 +110,19 @@ struct bulk_result {
 	uint64_t frames, retransmits, timeouts, fast, events;
 };
 const char *bulk_run(const struct bulk_conf *conf, struct bulk_result *out);
-/* Byte i of stream `key`, eight at a time. */
-void stream_fill(uint64_t key, uint64_t offset, uint8_t *out, size_t n);
-bool stream_check(uint64_t key, uint64_t offset, const uint8_t *p, size_t n);
+/* flow.c: one side of a connection that sends a computed stream and checks another. */
+struct flow {
+	struct pst_tcp_conn *c;
+	uint64_t send_key, recv_key;
+	uint64_t to_send, written, read;
+	bool shut;   /* our FIN is queued */
+	bool eof;    /* the peer's was read */
+	bool closed; /* let go */
+	bool open;   /* do not shut down when all is written */
+};
+uint64_t stream_key(uint64_t seed, uint64_t n);
+void flow_write(struct flow *f); /* what fits; shuts down behind the last byte */
+void flow_read(struct sim *s, struct flow *f);
 
 /* scenes.c */
 struct scene {

@@ -151,13 +151,31 @@ send_copy(struct wire *w, uint64_t now, uint8_t to, const struct rte_mbuf *m)
 	push(w, f);
 }
 
+static void
+answer_too_big(struct wire *w, uint64_t now, uint8_t from, const struct rte_mbuf *m)
+{
+	struct frame f = {
+		.at = now + w->conf.delay, .order = w->order++, .to = from, .bytes = buffer(w)};
+	uint8_t copy[SIM_FRAME_MAX];
+
+	copy_out(m, copy);
+	f.len = too_big(copy, (uint16_t)m->pkt_len, w->conf.mtu, f.bytes);
+	if (f.len != 0)
+		push(w, f);
+	else
+		wire_release(w, &f);
+}
+
 void
 wire_send(struct wire *w, uint64_t now, uint8_t to, const struct rte_mbuf *m)
 {
+	bool wide = w->conf.mtu != 0 && m->pkt_len > w->conf.mtu + 14u;
+
 	w->sent++;
-	if (w->conf.cut || m->pkt_len > SIM_FRAME_MAX ||
-		(w->conf.mtu != 0 && m->pkt_len > w->conf.mtu + 14u) || chance(w, w->conf.loss)) {
+	if (w->conf.cut || wide || m->pkt_len > SIM_FRAME_MAX || chance(w, w->conf.loss)) {
 		w->lost++;
+		if (wide && w->tell && m->pkt_len <= SIM_FRAME_MAX)
+			answer_too_big(w, now, !to, m);
 		return;
 	}
 	send_copy(w, now, to, m);

@@ -129,3 +129,9 @@ pst_net_worker(const struct pst_net *n)
 {
 	return n->worker;
 }
+
+void
+pst_net_neigh_suspect(struct pst_net *n, const struct pst_ip *dst, uint64_t now)
+{
+	n->suspected++;
+}

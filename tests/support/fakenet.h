@@ -26,6 +26,7 @@ struct pst_net {
 	struct fake_out out[FAKENET_OUT];
 	unsigned nout, taken;
 	uint64_t lost;
+	uint64_t suspected; /* calls of pst_net_neigh_suspect */
 };
 
 /* `ndata`, `nhead`: elements. Aborts when the EAL's memory does not suffice. */
