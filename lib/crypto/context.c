@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One OSSL_LIB_CTX per worker. The process's default library context stays
- * unused: DPDK's OpenSSL driver and other libraries may load what they like
- * there, and openssl.cnf is not read, so that a profile means the same on every
- * machine.
+ * unused: DPDK's OpenSSL driver and other libraries may load what they like there.
+ *
+ * openssl.cnf is not read: its [system_default] would otherwise reach into every
+ * SSL_CTX of the process, and a profile would mean something else on each machine.
  */
 #include "crypto_int.h"
 #include <openssl/err.h>
@@ -16,6 +17,8 @@ pst_crypto_new(char *err, size_t errlen)
 	struct pst_crypto *c = calloc(1, sizeof(*c));
 	char why[256];
 
+	/* Whoever initialises first decides; a fault of it shows in the calls that follow. */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	ERR_clear_error();
 	if (c == NULL || (c->lib = OSSL_LIB_CTX_new()) == NULL ||
 		(c->provider = OSSL_PROVIDER_load(c->lib, "default")) == NULL) {

@@ -19,6 +19,7 @@ struct pst_crypto;
 
 /* Loads the default provider into a fresh library context. NULL and a text on error. */
 struct pst_crypto *pst_crypto_new(char *err, size_t errlen);
+/* After everything that was made in it: certificates, stores, TLS contexts. NULL is fine. */
 void pst_crypto_free(struct pst_crypto *c);
 OSSL_LIB_CTX *pst_crypto_libctx(struct pst_crypto *c);
 
@@ -33,8 +34,9 @@ struct pst_cert {
 /*
  * Loads PEM files; `key_file` may equal `chain_file` (one file avoids the race
  * of replacing two). Checks: key matches the leaf, chain in order, RSA >= 2048
- * or EC P-256/P-384 or Ed25519, not expired (a warning in err, still PST_OK).
- * The key file must not be readable by others. Errors name file and cause.
+ * or EC P-256/P-384 or Ed25519, within its dates (else a warning in err, still
+ * PST_OK; without one err is empty). The key file must not be readable by others
+ * (its group may). Errors name file and cause.
  */
 enum pst_rc pst_cert_load(struct pst_crypto *c, const char *chain_file, const char *key_file,
 	struct pst_cert **out, char *err, size_t errlen);

@@ -14,7 +14,10 @@
  * Results: PST_OK; PST_AGAIN (more wire bytes or more out room needed);
  * PST_WANT_ASYNC (a crypto operation runs: call again on completion, touch
  * nothing until then); PST_EOF (close_notify received); PST_PEER (protocol or
- * verification failure: pst_tls_error has the text; an alert may be in out).
+ * verification failure: pst_tls_error has the text; an alert may be in out);
+ * PST_NOMEM; PST_INVAL (called at the wrong time: data before the handshake is
+ * done, a write after the shutdown). After PST_PEER and PST_NOMEM the session is
+ * dead: every further call says PST_PEER and sends nothing.
  */
 #ifndef PST_TLS_H
 #define PST_TLS_H
@@ -75,19 +78,31 @@ struct pst_tls_io {
 };
 
 /*
- * Client only: `name` is verified (and sent as SNI unless it is an address
- * literal; NULL: no SNI), `resume` a session to try, may be NULL.
+ * Client only: `name` is what the certificate must have (compared in every mode,
+ * enforced by PST_TLS_VERIFY_NAME) and sent as SNI unless it is an address
+ * literal; NULL: neither. A trailing dot is dropped.
+ *
+ * NULL: no memory, or a name that no certificate can have (empty, a leading dot,
+ * over 255 bytes, anything but printable ASCII), or none under VERIFY_NAME.
  */
 struct pst_tls *pst_tls_new(struct pst_tls_ctx *ctx, const char *name);
 /* Sends nothing; any state is fine (a paused crypto operation is cancelled first). */
 void pst_tls_free(struct pst_tls *t);
 
 enum pst_rc pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io);
-/* At most cap plaintext bytes, *n > 0 on PST_OK. Post-handshake messages are handled inside. */
+/*
+ * At most cap plaintext bytes, of one record; *n > 0 on PST_OK, so call again until
+ * PST_AGAIN: then all of `in` is used up. Post-handshake messages are handled
+ * inside; 64 in a row without data end the session.
+ */
 enum pst_rc pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, size_t *n);
-/* All n (<= PST_TLS_WRITE_MAX) bytes, as few records as possible; out room >= n + PST_TLS_OUT_MIN. */
+/*
+ * All n (<= PST_TLS_WRITE_MAX) bytes, as few records as possible; out room >= n + PST_TLS_OUT_MIN.
+ * With less room PST_AGAIN, and nothing is sent. With enough, PST_AGAIN is possible only while
+ * the peer's own handshake message is incomplete: repeat with the same bytes.
+ */
 enum pst_rc pst_tls_write(struct pst_tls *t, struct pst_tls_io *io, const void *p, size_t n);
-/* close_notify, once. */
+/* close_notify, once; before the handshake is done and after a failure nothing. Reading goes on. */
 enum pst_rc pst_tls_shutdown(struct pst_tls *t, struct pst_tls_io *io);
 /* Plaintext already decrypted and not yet read: call read again although no wire bytes came. */
 bool pst_tls_pending(const struct pst_tls *t);
@@ -119,7 +134,10 @@ struct pst_tls_cache;
 struct pst_tls_cache *pst_tls_cache_new(unsigned max);
 void pst_tls_cache_free(struct pst_tls_cache *cache);
 void pst_tls_cache_flush(struct pst_tls_cache *cache);
-/* Client, before the handshake: resume from and store into `cache` under `key` (copied). */
+/*
+ * Client, before the handshake: resume from and store into `cache` under `key` (copied). The
+ * verification mode and the name are part of the key anyway. The cache outlives t.
+ */
 void pst_tls_use_cache(struct pst_tls *t, struct pst_tls_cache *cache, struct pst_span key);
 
 #endif

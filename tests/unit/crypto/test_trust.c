@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <criterion/criterion.h>
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <pst_crypto.h>
 #include "pki.h"
@@ -101,6 +103,29 @@ Test(trust, the_systems_bundle_loads_if_there_is_one)
 	if (access("/etc/ssl/certs/ca-certificates.crt", R_OK) == 0)
 		cr_expect(s != NULL && anchors(s) > 10, "%s", err);
 	X509_STORE_free(s);
+	pst_crypto_free(c);
+}
+
+/* Runs before anything else of OpenSSL in this process: what initialises it first decides. */
+Test(trust, openssl_cnf_does_not_reach_into_our_contexts)
+{
+	char err[256], file[256];
+	struct pst_crypto *c;
+	SSL_CTX *s;
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s", pki_path("openssl.cnf"));
+	f = fopen(file, "w");
+	fputs("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n"
+	      "[c]\nOptions = -SessionTicket\n",
+		f);
+	fclose(f);
+	setenv("OPENSSL_CONF", file, 1);
+	c = pst_crypto_new(err, sizeof(err));
+	s = SSL_CTX_new_ex(pst_crypto_libctx(c), NULL, TLS_method());
+	cr_assert_not_null(s);
+	cr_expect_eq(SSL_CTX_get_options(s) & SSL_OP_NO_TICKET, 0);
+	SSL_CTX_free(s);
 	pst_crypto_free(c);
 }
 
