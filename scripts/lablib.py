@@ -517,7 +517,8 @@ class Lab:
 
     def port_conf(self):
         dev = {"tap": "net_tap", "af_packet": "net_af_packet", "af_xdp": "net_af_xdp"}[self.port]
-        return {"name": "lan", "device": dev, "iface": "lan0" if self.port == "tap" else "lan1",
+        # One MAC for all gateways of a lab: the hosts' neighbour tables stay true.
+        return {"name": "lan", "device": dev, "mac": "02:00:5e:00:53:01", "iface": "lan0" if self.port == "tap" else "lan1",
                 "addresses": [f"{GW4}/24", f"{GW6}/64"]}
 
     def config(self, workers=1):

@@ -9,7 +9,7 @@ import time
 
 from harness import case, wait_for
 from lablib import GW4
-from peers import NOTHING, Die, Mute, stuff
+from peers import NOTHING, Die, Mute, Stall, stuff
 
 BODY = b"Subject: x\r\n\r\nhello\r\n"
 BIG = b"Subject: big\r\n\r\n" + b"0123456789abcdef" * 4 * 80 * 1024  # 5 MiB, one line
@@ -179,7 +179,7 @@ def next_hops_verdict_on_the_message_is_passed_on(t):
 @case(timeout=60)
 def next_hop_death_in_the_body_gives_451(t):
     h = t.scripted(times={"block": 2})
-    for how in (Die(), Die(rst=True), Mute()):
+    for how in (Die(), Die(rst=True), Stall()):
         h.on = {"body": lambda c, data, how=how: how if len(data) > 1000000 else None}
         with begin(t) as c:
             c.sock.settimeout(30)
@@ -250,10 +250,15 @@ def client_that_leaves_before_data_frees_the_next_hop(t):
         c = begin(t)
         c.envelope("a@example.com", "b@example.org")
         c.close() if n else c.quit()
-    # What was begun is not left standing: the connection is reset or closed.
-    assert h.wait(lambda h: all(c.ended.is_set() or c.lines()[-1] in ("RSET", "QUIT")
-                                for c in h.conns)), [c.lines() for c in h.conns]
     t.counters_reach(live_sessions=0)
+    # One connection at most is kept, and it is reset before anybody else's mail.
+    with begin(t) as c:
+        c.envelope("z@example.com", "z@example.org")
+    assert len(h.conns) <= 3
+    for c in h.conns:
+        lines = [ln.split()[0] for ln in c.lines()]
+        mails = [i for i, ln in enumerate(lines) if ln == "MAIL"]
+        assert all("RSET" in lines[a:b] for a, b in zip(mails, mails[1:])), lines
     assert not h.messages
 
 
@@ -358,10 +363,14 @@ def what_a_client_sends_behind_starttls_does_not_survive(t):
         c.ehlo()
         c.send(b"STARTTLS\r\nMAIL FROM:<evil@example.com>\r\nRCPT TO:<evil@example.org>\r\n")
         try:
-            assert c.reply().code == 220
-            c.tls()
+            r = c.reply()
+            tls = r.code == 220
+            if tls:
+                c.tls()
         except (EOFError, OSError):
-            pass  # to hang up is right as well
+            tls = False
+        if not tls:
+            assert c.eof()  # to hang up is right as well
         else:
             c.ehlo()
             assert c.silent(0.5)
@@ -569,7 +578,7 @@ def only_crlf_dot_crlf_ends_a_message(t):
             c.send(b"Subject: s\r\n\r\nx" + seq + b"MAIL FROM:<smuggled@example.com>\r\n"
                    b"RCPT TO:<smuggled@example.org>\r\nDATA\r\nevil\r\n.\r\n")
             r = c.reply()
-            assert c.silent(0.2), (seq, r)
+            assert c.silent(0.2), (seq, r, c.reply())
             assert r.code in (250, 550), (seq, r)
             assert c.cmd("NOOP").code == 250
         done = h.complete()[n:]

@@ -87,11 +87,10 @@ def posttls_finger_verifies_the_gateway(t):
     # And it notices a certificate for another name.
     out = t.run("posttls-finger", "-c", "-l", "secure", "-F", t.ca, f"[{GW4}]:25",
                 "other.example.org", env={"MAIL_CONFIG": conf}, check=False)
-    assert "Server certificate not verified" in out or "Trusted TLS" in out, out
+    assert "TLS connection established" in out and "Verified" not in out, out
 
 
-def s_client(t, *args, say="QUIT\r\n"):
-    # The pause lets openssl see our answers before its input ends.
+def s_client(t, *args, say="QUIT\n"):
     cmd = ["ip", "netns", "exec", t.lab.client, "openssl", "s_client", "-CAfile", t.ca,
            "-verify_hostname", "mx.example.org", "-crlf", "-ign_eof", *args]
     p = subprocess.run(cmd, input=say, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

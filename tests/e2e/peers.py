@@ -208,6 +208,10 @@ class Mute(Exception):
 NOTHING = "\0"  # as an answer: the hook has said what there is to say
 
 
+class Stall(Exception):
+    """Read nothing more and say nothing more: the window closes."""
+
+
 class Message:
     def __init__(self, sender):
         self.sender = sender  # the whole MAIL argument
@@ -356,6 +360,11 @@ class NextHop:
                 while c.sock.recv(65536):
                     pass
             c.end = "eof"
+        except Stall:
+            p = select.poll()
+            p.register(c.sock, select.POLLRDHUP)
+            p.poll(60000)
+            c.end = "stalled"
         except EOFError:
             c.end = "eof"
         except OSError:
