@@ -29,7 +29,8 @@ struct run {
 	struct pst_smtp_server_conf conf;
 	uint8_t options;
 	unsigned owed;
-	struct pst_buf out;
+	struct pst_buf out;    /* small, so that it is often full */
+	struct pst_buf all;    /* what was flushed from it */
 	struct pst_buf bodies; /* of the messages that ended well, one after the other */
 	size_t body_from;
 	bool in_message;
@@ -37,9 +38,22 @@ struct run {
 };
 
 static void
+flush(struct run *r)
+{
+	struct pst_span s = pst_buf_span(&r->out);
+	CHECK(pst_buf_append(&r->all, s.p, s.n) == PST_OK);
+	pst_buf_consume(&r->out, s.n);
+}
+
+static void
 answer(struct run *r, unsigned code)
 {
-	CHECK(pst_smtp_server_reply(&r->s, &r->out, code, NULL, "answer") == PST_OK);
+	enum pst_rc rc = pst_smtp_server_reply(&r->s, &r->out, code, NULL, "answer");
+	if (rc == PST_NOMEM) {
+		flush(r);
+		rc = pst_smtp_server_reply(&r->s, &r->out, code, NULL, "answer");
+	}
+	CHECK(rc == PST_OK);
 }
 
 static void
@@ -126,6 +140,11 @@ feed(struct run *r, const uint8_t *in, size_t from, size_t to)
 			on_event(r, &ev);
 			if (r->over)
 				return from;
+			continue;
+		}
+		if (rc == PST_NOMEM) {
+			CHECK(pst_buf_len(&r->out) > 0);
+			flush(r);
 			continue;
 		}
 		CHECK(rc == PST_AGAIN);
@@ -322,7 +341,8 @@ judge(struct run *r, const uint8_t *in, size_t n)
 {
 	static struct model m;
 	m = (struct model){.in = in, .n = n, .normalize = r->options & 1};
-	m.replies = pst_buf_span(&r->out);
+	flush(r);
+	m.replies = pst_buf_span(&r->all);
 	m.bodies = pst_buf_span(&r->bodies);
 	CHECK(take_reply(&m) && said(&m, "220"));
 	while (m.at < m.n && walk_line(&m))
@@ -345,7 +365,8 @@ set_up(struct run *r, uint8_t options)
 		.bare_newline = options & 1,
 	};
 	pst_smtp_server_init(&r->s, &r->conf);
-	pst_buf_init(&r->out, 1u << 24);
+	pst_buf_init(&r->out, 200);
+	pst_buf_init(&r->all, 1u << 24);
 	pst_buf_init(&r->bodies, 1u << 20);
 	CHECK(pst_smtp_server_greet(&r->s, &r->out) == PST_OK);
 }
@@ -373,6 +394,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	judge(&r, data, size);
 	pst_smtp_server_fini(&r.s);
 	pst_buf_fini(&r.out);
+	pst_buf_fini(&r.all);
 	pst_buf_fini(&r.bodies);
 	return 0;
 }
