@@ -143,6 +143,7 @@ run(const struct bench *b, unsigned n, uint16_t version, unsigned tickets, bool 
 	struct pst_tls **c = calloc(n, sizeof(*c)), **s = calloc(n, sizeof(*s));
 	struct pst_tls_cache *cache = cached ? pst_tls_cache_new(n) : NULL;
 	size_t all, no_clients, none, flushed;
+	uint64_t counted;
 
 	if (c == NULL || s == NULL)
 		die("sessions", "out of memory");
@@ -160,15 +161,19 @@ run(const struct bench *b, unsigned n, uint16_t version, unsigned tickets, bool 
 	for (unsigned i = 0; i < n; i++)
 		pst_tls_free(c[i]);
 	no_clients = live();
+	counted = pst_crypto_live_bytes();
 	for (unsigned i = 0; i < n; i++)
 		pst_tls_free(s[i]);
+	counted -= pst_crypto_live_bytes();
 	none = live();
 	if (cached)
 		pst_tls_cache_flush(cache);
 	flushed = live();
-	printf("%s tickets %u: server %zu B live, %.0f us; client %zu B live, %.0f us",
+	printf("%s tickets %u: server %zu B live (OpenSSL's count %llu), %.0f us; client %zu B "
+	       "live, %.0f us",
 		version == PST_TLS_1_3 ? "TLS 1.3" : "TLS 1.2", tickets, (no_clients - none) / n,
-		server_us / n, (all - no_clients) / n, client_us / n);
+		(unsigned long long)counted / n, server_us / n, (all - no_clients) / n,
+		client_us / n);
 	if (cached)
 		printf("; cached %zu B", (none - flushed) / n);
 	printf("\n");
@@ -222,6 +227,8 @@ main(int argc, char **argv)
 	unsigned n = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
 	static const char *const kinds[] = {"p256", "rsa2048"};
 
+	if (pst_crypto_count_memory() != PST_OK)
+		die("count", "OpenSSL was in use before");
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);
 	for (unsigned i = 0; i < PST_COUNT(kinds) && n > 0; i++) {
 		struct bench b;
