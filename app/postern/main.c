@@ -125,7 +125,9 @@ start(struct app *a, char *err, size_t errlen)
 		.file = a->cfg->log.file, .format = a->cfg->log.format, .level = a->cfg->log.level};
 	struct pst_relay_deps deps = {.nworkers = a->cfg->dataplane.workers,
 		.adaptive_idle = eal_adaptive_idle(&a->cfg->dataplane)};
-	struct pst_control_deps ctl = {.config = a->cfg, .started_ns = pst_now_ns()};
+	struct pst_control_deps ctl = {.config = a->cfg,
+		.started_ns = pst_now_ns(),
+		.crypto_library = OpenSSL_version(OPENSSL_VERSION)};
 
 	a->fabric = eal_start(&a->cfg->dataplane, err, errlen);
 	if (a->fabric == NULL)

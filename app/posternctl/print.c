@@ -117,6 +117,8 @@ print_status(FILE *to, const json_t *r, const struct print_options *opt)
 		fprintf(to, "config      %s (%lld routes, %lld next hops)\n", text(r, "config"),
 			number(r, "routes"), number(r, "next_hops"));
 	fprintf(to, "sessions    %lld\n", number(r, "sessions"));
+	fprintf(to, "memory      %lld bytes live in TLS\n",
+		number(json_object_get(r, "memory"), "tls_live_bytes"));
 	if (number(r, "log_lines_dropped") > 0)
 		fprintf(to, "log         %lld lines lost\n", number(r, "log_lines_dropped"));
 	print_ports(to, json_object_get(r, "ports"));

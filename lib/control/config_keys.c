@@ -79,8 +79,11 @@ static const struct pst_key_form host_form = {"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za
 	"must be a host name: labels of letters, digits and '-', with dots between"};
 /* The same with internationalised labels: recipients may come as U-labels (RFC 6531) too. */
 #define LABEL_CHAR "[^ -,./:-@[-^`{-~]"
-static const struct pst_key_form domain_form = {"^" LABEL_CHAR "+(\\." LABEL_CHAR "+)*$",
-	"must be a domain: labels of letters, digits and '-', with dots between"};
+#define LABELS     LABEL_CHAR "+(\\." LABEL_CHAR "+)*"
+static const struct pst_key_form domain_form = {"^(\\*|(\\*\\.)?" LABELS
+						"|\\[(IPv6:)?[0-9A-Fa-f:.]+\\])$",
+	"must be a domain, \"*.domain\" for its subdomains, \"*\" for all others, or an address "
+	"literal"};
 static const struct pst_key_form group_form = {
 	"^[A-Za-z_][A-Za-z0-9_.-]*$", "must be the name of a group"};
 static const struct pst_key_form openssl_form = {
@@ -411,7 +414,8 @@ static const struct pst_key_type next_hop_type = {"next hop", sizeof(struct pst_
 
 static const struct pst_key route_keys[] = {
 	{TEXT("domain", pst_config_route, domain, domain_form, 253), REQUIRED,
-		.help = "Recipient domain, compared without regard to case."},
+		.help = "Recipient domain, compared without regard to case; \"*.d\": subdomains of "
+			"d, \"*\": whatever has no route of its own. The most exact route wins."},
 	{REF("next_hop", pst_config_route, next_hop, next_hop_type), REQUIRED,
 		.help = "Where its mail goes."},
 	{NULL}};

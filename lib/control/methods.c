@@ -111,6 +111,18 @@ uptime(const struct pst_control_deps *d)
 	return (double)((pst_now_ns() - d->started_ns) / PST_NS_PER_MS) / 1000;
 }
 
+/* What sessions cost: the records' sizes, and OpenSSL's heap for all of them together. */
+static json_t *
+memory(const struct pst_control_deps *d)
+{
+	struct pst_relay_memory m;
+
+	pst_relay_memory(d->relay, &m);
+	return json_pack("{s:I, s:I, s:I}", "session_bytes", (json_int_t)m.session_bytes,
+		"hop_bytes", (json_int_t)m.hop_bytes, "tls_live_bytes",
+		(json_int_t)m.tls_live_bytes);
+}
+
 static void
 status(struct pst_rpc_call *c)
 {
@@ -122,13 +134,14 @@ status(struct pst_rpc_call *c)
 		return;
 	for (unsigned i = 0; i < s.n; i++)
 		sessions += s.w[i].live_sessions;
-	c->result = json_pack("{s:s, s:i, s:f, s:o, s:b, s:I, s:I, s:o, s:o, s:o, s:i, s:i}",
+	c->result = json_pack("{s:s, s:i, s:f, s:o, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:i, s:i}",
 		"version", PST_VERSION, "pid", (int)getpid(), "uptime", uptime(d), "libraries",
-		libraries(d), "draining", d->draining != NULL && *d->draining != 0, "sessions",
+		libraries(d), "draining", pst_relay_draining(d->relay), "sessions",
 		(json_int_t)sessions, "log_lines_dropped",
-		(json_int_t)(d->logger != NULL ? pst_logger_dropped(d->logger) : 0), "workers",
-		workers(&s), "ports", ports(d), "listeners", listeners(d->config), "next_hops",
-		(int)d->config->nnext_hops, "routes", (int)d->config->nroutes);
+		(json_int_t)(d->logger != NULL ? pst_logger_dropped(d->logger) : 0), "memory",
+		memory(d), "workers", workers(&s), "ports", ports(d), "listeners",
+		listeners(d->config), "next_hops", (int)d->config->nnext_hops, "routes",
+		(int)d->config->nroutes);
 	if (c->result != NULL && d->config->path != NULL)
 		json_object_set_new(c->result, "config", json_string(d->config->path));
 	free(s.w);

@@ -202,11 +202,28 @@ worker_tls_fini(struct worker_tls *w, const struct pst_config *cfg)
 		pst_crypto_free(w->crypto);
 }
 
+static struct pst_policy *
+compile_policy(const struct pst_config *cfg, char *err, size_t errlen)
+{
+	struct pst_policy_route *routes = calloc(cfg->nroutes + 1, sizeof(*routes));
+	struct pst_policy *p;
+
+	if (routes == NULL)
+		return NULL;
+	for (unsigned i = 0; i < cfg->nroutes; i++)
+		routes[i] = (struct pst_policy_route){
+			.domain = cfg->routes[i].domain, .next_hop = cfg->routes[i].next_hop};
+	p = pst_policy_new(routes, cfg->nroutes, err, errlen);
+	free(routes);
+	return p;
+}
+
 /* Tries every part by itself, so that one fault does not hide another. */
 unsigned
 snapshot_check(const struct pst_config *cfg, pst_relay_report_fn *report, void *arg)
 {
 	struct tls_maker mk = {.cfg = cfg};
+	struct pst_policy *policy;
 	unsigned faults = 0;
 
 	mk.crypto = pst_crypto_new(mk.err, sizeof(mk.err));
@@ -243,26 +260,15 @@ snapshot_check(const struct pst_config *cfg, pst_relay_report_fn *report, void *
 			report(arg, mk.pointer, mk.err), faults++;
 	}
 	pst_crypto_free(mk.crypto);
+	policy = compile_policy(cfg, mk.err, sizeof(mk.err));
+	if (policy != NULL)
+		pst_policy_free(policy);
+	else
+		report(arg, "/routes", mk.err), faults++;
 	return faults;
 }
 
 /* ---- the whole ---- */
-
-static struct pst_policy *
-compile_policy(const struct pst_config *cfg, char *err, size_t errlen)
-{
-	struct pst_policy_route *routes = calloc(cfg->nroutes + 1, sizeof(*routes));
-	struct pst_policy *p;
-
-	if (routes == NULL)
-		return NULL;
-	for (unsigned i = 0; i < cfg->nroutes; i++)
-		routes[i] = (struct pst_policy_route){
-			.domain = cfg->routes[i].domain, .next_hop = cfg->routes[i].next_hop};
-	p = pst_policy_new(routes, cfg->nroutes, err, errlen);
-	free(routes);
-	return p;
-}
 
 struct snapshot *
 snapshot_new(const struct pst_config *cfg, unsigned nworkers, const uint8_t ticket_key[80],

@@ -8,7 +8,6 @@
 
 #include <pst_config.h>
 #include <pst_relay.h>
-#include <signal.h>
 #include <stdio.h>
 
 /* A list of faults, each with the JSON pointer (RFC 6901) of what is wrong. */
@@ -45,7 +44,6 @@ struct pst_control_deps {
 	const struct pst_config *config;
 	uint64_t started_ns;
 	const char *crypto_library; /* for status: "OpenSSL 3.0.15 ..."; NULL: not shown */
-	const volatile sig_atomic_t *draining; /* the application's flag, for status; NULL: false */
 };
 
 /*

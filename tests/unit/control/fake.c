@@ -59,6 +59,19 @@ pst_log_lane(struct pst_logger *lg, const char *name)
 	return NULL;
 }
 
+bool
+pst_relay_draining(const struct pst_relay *r)
+{
+	return true;
+}
+
+void
+pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
+{
+	*out = (struct pst_relay_memory){
+		.session_bytes = 600, .hop_bytes = 500, .tls_live_bytes = 123456};
+}
+
 uint64_t
 pst_logger_dropped(const struct pst_logger *lg)
 {
@@ -78,7 +91,6 @@ pst_logf(struct pst_log *l, enum pst_log_level level, const char *id, const char
 struct pst_control_deps
 fake_deps(const char *socket)
 {
-	static const volatile sig_atomic_t draining = 1;
 	static struct pst_config_action action = {.name = "inspect"};
 	static struct pst_config_listener listener = {.name = "smtp",
 		.at.port = 25,
@@ -91,8 +103,6 @@ fake_deps(const char *socket)
 		.listeners = &listener};
 
 	config.control.socket = socket;
-	return (struct pst_control_deps){.config = &config,
-		.started_ns = pst_now_ns(),
-		.crypto_library = "OpenSSL 3",
-		.draining = &draining};
+	return (struct pst_control_deps){
+		.config = &config, .started_ns = pst_now_ns(), .crypto_library = "OpenSSL 3"};
 }

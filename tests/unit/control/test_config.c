@@ -413,3 +413,25 @@ Test(config, judges_a_hundred_thousand_routes_in_no_time)
 	free(doc);
 	free(good);
 }
+
+/* The policy compiler knows these forms; the reader must let them through. */
+Test(config, takes_every_form_of_a_routes_domain)
+{
+	static const char *const forms[] = {
+		"*", "*.example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"};
+
+	for (unsigned i = 0; i < PST_COUNT(forms); i++) {
+		struct pst_config_report r = {0};
+		char with[64], *doc;
+		struct pst_config *c;
+
+		snprintf(with, sizeof(with), "'routes': [{'domain': '%s'", forms[i]);
+		doc = spoiled("'routes': [{'domain': 'example.com'", with);
+		c = pst_config_parse(doc, strlen(doc), "t.json", &r);
+		cr_assert_not_null(c, "%s is refused", forms[i]);
+		cr_expect_str_eq(c->routes[0].domain, forms[i]);
+		pst_config_free(c);
+		pst_config_report_fini(&r);
+		free(doc);
+	}
+}
