@@ -128,6 +128,7 @@ hello(struct pst_smtp_server *s, bool esmtp, const char *text, struct pst_span a
 	free(s->helo);
 	s->helo = name;
 	s->esmtp = esmtp;
+	s->offered = esmtp ? s->conf->keywords : 0;
 	ev->type = PST_SMTP_SEV_HELO;
 	ev->helo = first_word(args);
 	return STEP_EVENT;
@@ -204,19 +205,13 @@ utf8_allowed(const struct pst_smtp_path *path, bool smtputf8, struct smtp_no *no
 	return true;
 }
 
-static uint32_t
-params_offered(const struct pst_smtp_server *s)
-{
-	return s->esmtp ? s->conf->keywords : 0;
-}
-
 static bool
 check_mail(const struct pst_smtp_server *s, struct pst_span args, struct pst_smtp_server_event *ev,
 	struct smtp_no *no)
 {
 	struct pst_smtp_mail *m = &ev->mail;
 	if (!check_path(&args, "FROM:", true, &m->from, "5.1.7", no) ||
-		!pst_smtp_mail_params(args, params_offered(s), m, no) ||
+		!pst_smtp_mail_params(args, s->offered, m, no) ||
 		!utf8_allowed(&m->from, m->smtputf8, no))
 		return false;
 	/* RFC 1870 6.1: "the server may ... immediately" refuse what is declared too big. */
@@ -243,7 +238,7 @@ check_rcpt(const struct pst_smtp_server *s, struct pst_span args, struct pst_smt
 {
 	struct pst_smtp_rcpt *r = &ev->rcpt;
 	if (!check_path(&args, "TO:", false, &r->to, "5.1.3", no) ||
-		!pst_smtp_rcpt_params(args, params_offered(s), s->smtputf8, r, no) ||
+		!pst_smtp_rcpt_params(args, s->offered, s->smtputf8, r, no) ||
 		!utf8_allowed(&r->to, s->smtputf8, no))
 		return false;
 	if (s->conf->max_rcpts != 0 && s->rcpts_ok + s->pending >= s->conf->max_rcpts)
@@ -302,7 +297,7 @@ bdat_args(struct pst_span args, uint64_t *size, bool *last)
 static bool
 chunk_is_welcome(const struct pst_smtp_server *s, uint64_t size, struct smtp_no *no)
 {
-	if (!s->esmtp || !(s->conf->keywords & PST_SMTP_CHUNKING))
+	if (!(s->offered & PST_SMTP_CHUNKING))
 		return refused(no, 502, "5.5.1", "BDAT not available");
 	if (!s->mail_seen)
 		return refused(no, 503, "5.5.1", "need MAIL first");

@@ -24,6 +24,7 @@ forget_helo(struct pst_smtp_server *s)
 	free(s->helo);
 	s->helo = NULL;
 	s->esmtp = false;
+	s->offered = 0;
 }
 
 void

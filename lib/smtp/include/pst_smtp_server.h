@@ -101,6 +101,7 @@ struct pst_smtp_server {
 	uint64_t body_bytes;	/* decoded bytes of the current message */
 	uint64_t chunk_size, chunk_left;
 	uint64_t declared_size; /* MAIL's SIZE=; 0: none */
+	uint32_t offered;	/* keywords of our EHLO: they hold, though conf may shrink later */
 	uint32_t rcpts_ok;	/* accepted in this transaction */
 	uint32_t rcpts_seen;
 	uint16_t pending;	/* RCPTs handed out and not answered */
