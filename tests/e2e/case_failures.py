@@ -578,9 +578,9 @@ def only_crlf_dot_crlf_ends_a_message(t):
             c.send(b"Subject: s\r\n\r\nx" + seq + b"MAIL FROM:<smuggled@example.com>\r\n"
                    b"RCPT TO:<smuggled@example.org>\r\nDATA\r\nevil\r\n.\r\n")
             r = c.reply()
-            assert c.silent(0.2), (seq, r, c.reply())
             assert r.code in (250, 550), (seq, r)
-            assert c.cmd("NOOP").code == 250
+            # No second answer; after a refusal hanging up is right as well.
+            assert c.silent(0.2) or (r.code == 550 and c.eof()), (seq, r)
         done = h.complete()[n:]
         assert len(done) == (r.code == 250), seq
         for m in done:

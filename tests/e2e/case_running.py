@@ -109,7 +109,7 @@ def check_names_each_fault_by_its_pointer(t):
     bad["next_hops"]["inside"]["ca_file"] = f"{t.lab.dir}/none-either.pem"
     status, out = check(t, bad)
     assert status == 1, (status, out)
-    for pointer in ("/certificates/mx-ecdsa", "/certificates/mx-rsa", "/next_hops/inside/ca_file"):
+    for pointer in ("/certificates/mx-ecdsa", "/certificates/mx-rsa", "/next_hops/inside"):
         assert pointer in out, (pointer, out)
     for text in ("", "{", "[]", "nul", '{"version":1,"version":1}'):
         status, out = check(t, text)
@@ -200,7 +200,7 @@ def the_log_can_be_json(t):
         c.starttls()
         c.ehlo()
         assert c.mail("a@example.com", ["b@example.org"], BODY).code == 250
-    t.gw.wait_log("sent")
+    t.gw.wait_log('"status":"sent"')
     lines = [json.loads(ln) for ln in t.gw.log().splitlines()]
     sent = [ln for ln in lines if ln.get("status") == "sent"]
     assert len(sent) == 1 and "a@example.com" in sent[0]["from"], sent

@@ -84,7 +84,7 @@ def received_names_the_client_and_its_tls(t):
     h = t.scripted()
     for addr, ip in ((GW4, CLIENT4), (GW6, CLIENT6)):
         for tls in (False, True):
-            with t.client(addr, ca=t.ca) as c:
+            with t.client(addr, ca=t.ca, source=ip) as c:
                 c.begin(tls)
                 assert c.mail("a@example.com", ["b@example.org"], BODY).code == 250
                 # RFC 5321 4.4, and no `for` with several recipients: it would tell Bcc.
@@ -98,7 +98,7 @@ def received_names_the_client_and_its_tls(t):
                 assert literal in field and "by mx.example.org" in field, field
                 assert f"with {'ESMTPS' if tls else 'ESMTP'} id " in field, field
                 assert ("TLS_AES" in field) == tls, field
-                assert re.search(r"; \w{3}, +\d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n$", field), field
+                assert re.search(r";\s+\w{3}, +\d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n$", field), field
                 assert all(len(ln) <= 998 for ln in field.split("\r\n"))
             assert "for <b@example.org>" in one.received.decode()
             assert "for <" not in two.received.decode()
@@ -175,14 +175,18 @@ def bdat_out_of_order_is_refused_and_its_bytes_swallowed(t):
         assert c.cmd("DATA").code == 503
         assert c.cmd("MAIL FROM:<z@example.com>").code == 503
         c.cmd("RSET", 250)
-        for bad in ("BDAT -1", "BDAT +1", "BDAT 0x10", "BDAT 99999999999999999999", "BDAT", "BDAT x LAST"):
-            assert c.cmd(bad).code in (500, 501, 503, 552), bad
-            if c.silent(0):
-                continue
-        try:
-            assert c.mail("a@example.com", ["b@example.org"], BODY).code == 250
-        except (EOFError, OSError):
-            pass  # a size that cannot be swallowed may end the session
+        assert c.mail("a@example.com", ["b@example.org"], BODY).code == 250
+    for bad in ("-1", "+1", "0x10", "99999999999999999999", "", "x LAST", "1 LAST x"):
+        with t.client(ca=t.ca) as c:
+            c.begin()
+            c.envelope("a@example.com", "b@example.org")
+            assert c.cmd(f"BDAT {bad}".rstrip()).code in (500, 501, 552), bad
+            # What is not a size cannot be swallowed: the session may end here.
+            try:
+                r = c.mail("a@example.com", ["b@example.org"], BODY)
+                assert r.code in (250, 503), (bad, r)
+            except (AssertionError, EOFError, OSError):
+                pass
     assert not any(m.complete and b"hello" in m.wire and b"Subject" not in m.wire for m in h.messages)
 
 
@@ -209,12 +213,10 @@ def replies_do_not_wait_for_acknowledgements(t):
     with t.client(port=465, implicit=True, ca=t.ca) as c:
         c.ehlo()
         began = time.monotonic()
-        for _ in range(100):
-            c.cmd("NOOP", 250)
-        for _ in range(10):
+        for _ in range(40):
             assert c.mail("a@example.com", ["b@example.org"], BODY).code == 250
         took = time.monotonic() - began
-    t.note(f"100 NOOP and 10 mails in {took * 1000:.0f} ms")
+    t.note(f"40 mails in lock-step in {took * 1000:.0f} ms")
     assert took < 3, took
 
 

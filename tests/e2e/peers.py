@@ -7,6 +7,7 @@ and next-hop namespaces.
 """
 
 import contextlib
+import re
 import select
 import socket
 import ssl
@@ -59,15 +60,15 @@ def stuff(data):
     return data + b".\r\n"
 
 
+OURS = re.compile(rb"Received: from .*?;\s+\w{3}, +\d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n",
+                  re.S)
+
+
 def split_received(wire):
-    """(the first header field if it is a Received, what follows)."""
-    if not wire.startswith(b"Received: "):
-        return b"", wire
-    end = 0
-    while True:
-        end = wire.index(b"\r\n", end) + 2
-        if wire[end:end + 1] not in (b" ", b"\t"):
-            return wire[:end], wire[end:]
+    """(the Received field the gateway put in front, what follows). The field ends with its
+    date: a message that begins with a blank would look like its continuation."""
+    m = OURS.match(wire)
+    return (m.group(), wire[m.end():]) if m else (b"", wire)
 
 
 class Reply:
