@@ -139,9 +139,13 @@ hop_start_tls(struct hop *h)
 {
 	const struct pst_config_next_hop *c = h->cls->hop;
 	const char *name = c->verify_name != NULL ? c->verify_name : h->host;
-	char at[PST_ENDPOINT_STRLEN];
+	char at[PST_ENDPOINT_STRLEN], ip[PST_IP_STRLEN];
 
-	if (h->tls_key == NULL && asprintf(&h->tls_key, "%s|%s|%s", h->cls->key, name ? name : "",
+	/* A host known by its address alone is verified as that address (iPAddress SAN). */
+	if (name == NULL)
+		name = pst_ip_str(&h->at.ip, ip);
+
+	if (h->tls_key == NULL && asprintf(&h->tls_key, "%s|%s|%s", h->cls->key, name,
 					  pst_endpoint_str(&h->at, at)) < 0) {
 		h->tls_key = NULL;
 		return PST_NOMEM;
