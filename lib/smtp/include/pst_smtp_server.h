@@ -53,7 +53,10 @@
  */
 enum pst_smtp_bare_newline { PST_SMTP_BARE_REJECT, PST_SMTP_BARE_NORMALIZE };
 
-/* Shared. keywords and max_size may change between calls; they count from the next command on. */
+/*
+ * Shared. Between calls max_size may change, and counts from the next command on; so may
+ * keywords, which count from the next EHLO on.
+ */
 struct pst_smtp_server_conf {
 	const char *hostname;	   /* in the banner, EHLO and Received */
 	uint32_t keywords;	   /* pst_smtp_keyword bits to advertise (STARTTLS: while plain) */

@@ -343,6 +343,7 @@ Test(body, bdat_that_is_not_offered_is_swallowed_too)
 	struct drive d;
 	begin(&d, PST_SMTP_BARE_REJECT);
 	d.conf.keywords &= ~(uint32_t)PST_SMTP_CHUNKING;
+	drive_str(&d, EHLO);
 	drive_str(&d, "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n");
 	cr_assert_str_eq(drive_out(&d), "502 5.5.1 BDAT not available\r\n250 2.0.0 ok\r\n");
 	drive_fini(&d);

@@ -197,6 +197,23 @@ Test(command, ehlo_offers_what_is_configured_and_starttls_only_in_clear)
 	drive_fini(&d);
 }
 
+Test(command, what_ehlo_offered_holds_until_the_next_one)
+{
+	struct drive d;
+	drive_init(&d);
+	drive_greet(&d);
+	drive_str(&d, EHLO);
+	d.conf.keywords = 0;
+	drive_str(&d, "MAIL FROM:<a@b> SIZE=1 BODY=8BITMIME SMTPUTF8 RET=FULL\r\n");
+	cr_assert_str_eq(drive_out(&d), "250 answer\r\n");
+	drive_str(&d, RCPT "BDAT 1 LAST\r\nx");
+	cr_assert_str_eq(drive_out(&d), "250 answer\r\n250 answer\r\n");
+	drive_str(&d, EHLO);
+	drive_str(&d, "MAIL FROM:<a@b> SIZE=1\r\n");
+	cr_assert_eq(strncmp(drive_out(&d), "555 5.5.4 ", 10), 0);
+	drive_fini(&d);
+}
+
 Test(command, nothing_said_before_starttls_is_known_after_it)
 {
 	struct drive d;
