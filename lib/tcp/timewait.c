@@ -201,6 +201,8 @@ tw_input(struct pst_tcp *t, struct tw *w, struct seg *s)
 	/* RFC 1337 F1: "Ignore RST segments in TIME-WAIT state". */
 	if (s->flags & TCP_RST)
 		return;
+	if (!(s->flags & (TCP_ACK | TCP_SYN)))
+		return;
 	/* RFC 9293 3.10.7.4: what is not acceptable, and the retransmitted FIN, get an ACK. */
 	if (seg_len(s) == 0 && s->seq == w->rcv_nxt && s->ack == w->snd_nxt)
 		return;
