@@ -254,6 +254,17 @@ pst_check_control(struct pst_config_walk *w, const json_t *obj, void *at)
 			w, "socket", "\"%s\" is too long for the name of a socket", c->socket);
 }
 
+void
+pst_check_metrics(struct pst_config_walk *w, const json_t *obj, void *at)
+{
+	struct pst_config_metrics *m = at;
+
+	m->on = obj != NULL;
+	/* Counters tell about the mail: not for everybody unless somebody says so. */
+	if (m->on && !said(obj, "address"))
+		(void)pst_ip_parse("127.0.0.1", &m->at.ip);
+}
+
 /* ---- TLS ---- */
 
 void

@@ -246,6 +246,13 @@ static const struct pst_key control_keys[] = {
 static const struct pst_key_type control_type = {
 	"control", sizeof(struct pst_config_control), control_keys, pst_check_control};
 
+static const struct pst_key metrics_keys[] = {
+	{ADDRESS("address", pst_config_metrics, at.ip), .also = "any", .absent = "`127.0.0.1`",
+		.help = "An address of the system itself (not of a port), or `any`."},
+	{UINT("port", pst_config_metrics, at.port, 1, 65535, 9464), .help = "TCP port."}, {NULL}};
+static const struct pst_key_type metrics_type = {
+	"metrics", sizeof(struct pst_config_metrics), metrics_keys, pst_check_metrics};
+
 #define TIMEOUT(key, seconds) SECONDS(#key, pst_config_timeouts, key, 1, DAY, (seconds)*1000)
 static const struct pst_key timeout_keys[] = {
 	{TIMEOUT(client_command, 300), .help = "A client's whole command, not one read of it."},
@@ -269,6 +276,24 @@ static const struct pst_key_type timeouts_type = {
 static const struct pst_key limits_keys[] = {
 	{UINT("sessions", pst_config_limits, sessions, 1, 10000000, 16384),
 		.help = "Client sessions at a time, in all; beyond: 421 4.3.2."},
+	{UINT("sessions_per_address", pst_config_limits, sessions_per_address, 0, 10000000, 50),
+		.help = "Sessions of one client address at a time; beyond: 421 4.7.0; 0: no "
+			"limit."},
+	{UINT("connections_per_address_minute", pst_config_limits, connections_per_address_minute,
+		 0, 1000000, 0),
+		.help = "New connections of one client address in a minute; beyond: 421 4.7.0; 0: "
+			"no limit."},
+	{UINT("handshakes", pst_config_limits, handshakes, 1, 10000000, 1000),
+		.help = "TLS handshakes with clients under way at a time, in all; beyond: 421 "
+			"4.3.2, or an end without a word where TLS is implicit."},
+	{UINT("handshakes_per_address", pst_config_limits, handshakes_per_address, 0, 10000000, 20),
+		.help = "The same for one client address; 0: no limit."},
+	{UINT("commands", pst_config_limits, commands, 1, 10000000, 1000),
+		.help = "Commands in a session without a message taken; counted anew after each "
+			"message; beyond: 421 4.7.0."},
+	{UINT("data_rate", pst_config_limits, data_rate, 0, 1u << 30, 0), .unit = "bytes/s",
+		.help = "Slowest a client may send its message, judged over 30 s; below: 421 "
+			"4.7.0; 0: no limit."},
 	{UINT("recipients", pst_config_limits, recipients, 1, 1000000, 1000),
 		.help = "Recipients of a transaction (RFC 5321 asks for 100 at least); beyond: 452 "
 			"4.5.3."},
@@ -430,6 +455,8 @@ static const struct pst_key root_keys[] = {{UINT("version", pst_config, version,
 		.help = "Cores, memory, network ports, TCP. Changes need a restart."},
 	{OBJECT("log", pst_config, log, log_type), .help = "The log."},
 	{OBJECT("control", pst_config, control, control_type), .help = "The control socket."},
+	{OBJECT("metrics", pst_config, metrics, metrics_type),
+		.help = "Where metrics are served over HTTP; without this section nowhere."},
 	{OBJECT("limits", pst_config, limits, limits_type), .help = "Limits and time-outs."},
 	{LATER("models"), .help = "Models of the gateway."},
 	{MAP("certificates", pst_config, certificates, ncertificates, certificate_type),

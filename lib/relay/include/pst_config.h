@@ -75,6 +75,11 @@ struct pst_config_control {
 	const char *group;  /* owner group of the socket; NULL: postern if it exists, else root */
 };
 
+struct pst_config_metrics {
+	bool on; /* the section is there */
+	struct pst_endpoint at; /* a kernel address; 127.0.0.1 port 9464 */
+};
+
 struct pst_config_timeouts { /* ms; features.md section 3 */
 	uint32_t client_command; /* 300 s: a whole command, not a read */
 	uint32_t client_data;	 /* 180 s without a body byte */
@@ -94,6 +99,13 @@ struct pst_config_timeouts { /* ms; features.md section 3 */
 
 struct pst_config_limits {
 	unsigned sessions;	   /* per process; beyond: 421 4.3.2 */
+	/* Per address limits and data_rate: 0 is off. */
+	uint32_t sessions_per_address;		 /* 50, at a time */
+	uint32_t connections_per_address_minute; /* 0; new ones a minute */
+	uint32_t handshakes;			 /* 1000: TLS handshakes with clients in flight */
+	uint32_t handshakes_per_address;	 /* 20 */
+	uint32_t commands;			 /* 1000: of a session without a message; 421 then */
+	uint32_t data_rate;			 /* 0; bytes/s in DATA, judged over 30 s */
 	unsigned recipients;	   /* per transaction; 1000 */
 	uint64_t message_size;	   /* SIZE; 0: none; default 50 MiB */
 	unsigned errors;	   /* 20 */
@@ -176,6 +188,7 @@ struct pst_config {
 	struct pst_config_dataplane dataplane;
 	struct pst_config_log log;
 	struct pst_config_control control;
+	struct pst_config_metrics metrics;
 	struct pst_config_limits limits;
 	unsigned ncertificates;
 	struct pst_config_certificate *certificates;

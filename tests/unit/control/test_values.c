@@ -179,12 +179,45 @@ Test(values, defaults_of_limits)
 
 	cr_expect(l->sessions == 16384 && l->recipients == 1000 && l->message_size == 50 << 20);
 	cr_expect(l->errors == 20 && l->received == 50);
+	cr_expect(l->sessions_per_address == 50 && l->connections_per_address_minute == 0);
+	cr_expect(l->handshakes == 1000 && l->handshakes_per_address == 20);
+	cr_expect(l->commands == 1000 && l->data_rate == 0);
 	cr_expect(t->client_command == 300000 && t->client_data == 180000);
 	cr_expect(t->client_tls == 30000 && t->connect == 30000 && t->tls == 30000);
 	cr_expect(t->banner == 60000 && t->ehlo == 60000 && t->mail == 120000);
 	cr_expect(t->rcpt == 120000 && t->data == 60000 && t->block == 180000);
 	cr_expect(t->dot == 570000 && t->quit == 5000 && t->drain == 120000);
 	pst_config_free(c);
+}
+
+Test(values, metrics_are_off_without_their_section)
+{
+	struct pst_config *c = least();
+
+	cr_expect(!c->metrics.on);
+	pst_config_free(c);
+}
+
+/* Whoever writes the section without an address does not mean the whole network. */
+Test(values, metrics_are_for_the_system_itself_unless_said)
+{
+	static const struct {
+		const char *section, *address;
+		unsigned port;
+	} cases[] = {{"{}", "127.0.0.1", 9464}, {"{'address': '::1', 'port': 80}", "::1", 80},
+		{"{'address': 'any'}", "::", 9464}};
+
+	for (size_t i = 0; i < PST_COUNT(cases); i++) {
+		char text[PST_IP_STRLEN], put[96];
+		struct pst_config *c;
+
+		snprintf(put, sizeof(put), "'metrics': %s, 'models': {}", cases[i].section);
+		c = parse_good("'models': {}", put);
+		cr_expect(c->metrics.on);
+		cr_expect_str_eq(pst_ip_str(&c->metrics.at.ip, text), cases[i].address);
+		cr_expect_eq(c->metrics.at.port, cases[i].port);
+		pst_config_free(c);
+	}
 }
 
 Test(values, defaults_of_next_hops_and_profiles)
