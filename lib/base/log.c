@@ -10,7 +10,7 @@
  * Rings come from calloc: a page costs memory only when a record was written
  * into it, at most 8 MiB for a lane of 4096.
  *
- * The writer sleeps at most 20 ms; only stop and reopen wake it early. If the
+ * The writer sleeps at most 20 ms; only stop, reopen and a new output wake it early. If the
  * file cannot be written, lines are lost and counted, and the log goes on.
  */
 #include "log_int.h"
@@ -29,18 +29,27 @@
 #define BATCH           (64 * 1024)
 
 struct pst_logger {
-	char *file; /* NULL: standard error */
+	char *file; /* the writer's; NULL: standard error */
 	int fd;
-	enum pst_log_format format;
+	enum pst_log_format format; /* of the writer's own lines */
+	uint8_t epoch;              /* of the writer's output */
 	uint32_t records;
 	_Atomic(struct pst_log *) lanes; /* newest first; lanes never go away */
 	_Atomic uint64_t unwritten;      /* lines that the file refused */
 
 	pthread_t thread;
-	pthread_mutex_t lock; /* level, stop, reopen, adding lanes: never taken by a producer */
+	pthread_mutex_t lock; /* these, and adding lanes: never taken by a producer */
 	pthread_cond_t wake;
 	int level;
-	bool stop, reopen;
+	bool stop, reopen, move;
+	enum pst_log_format lane_format; /* of lines to come, and the output they are for */
+	uint8_t lane_epoch;
+	char *next_file; /* move: where to */
+	int next_fd;
+
+	pthread_mutex_t tap_lock; /* held while tap runs */
+	pst_log_tap *_Atomic tap;
+	void *tap_arg;
 
 	/* the writer's own */
 	uint64_t unwritten_reported;
@@ -105,6 +114,20 @@ stamp(struct pst_logger *lg, time_t second)
 	return lg->stamp;
 }
 
+static void
+show(struct pst_logger *lg, struct pst_span line)
+{
+	pst_log_tap *tap;
+
+	if (atomic_load_explicit(&lg->tap, memory_order_relaxed) == NULL)
+		return; /* without the lock: nobody looks, as nearly always */
+	pthread_mutex_lock(&lg->tap_lock);
+	tap = atomic_load_explicit(&lg->tap, memory_order_relaxed);
+	if (tap != NULL)
+		tap(lg->tap_arg, line);
+	pthread_mutex_unlock(&lg->tap_lock);
+}
+
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 /* Frames a record: at most LOG_FRAME bytes around its text. */
@@ -118,7 +141,7 @@ add_line(struct pst_logger *lg, const char *lane, const struct pst_log_rec *r)
 
 	if (BATCH - lg->len < PST_LOG_LINE_MAX)
 		write_batch(lg);
-	if (lg->format == PST_LOG_JSON)
+	if (r->format == PST_LOG_JSON)
 		n = snprintf(lg->batch + lg->len, BATCH - lg->len,
 			"{\"time\":\"%s.%06uZ\",\"lane\":\"%s\",\"level\":\"%s\",%.*s%s}\n", when,
 			us, lane, level, (int)r->len, r->text, r->cut ? ",\"cut\":true" : "");
@@ -127,8 +150,10 @@ add_line(struct pst_logger *lg, const char *lane, const struct pst_log_rec *r)
 			"%s.%06uZ postern[%s]: %s%s%.*s%s\n", when, us, lane,
 			r->level == PST_LOG_INFO ? "" : level, r->level == PST_LOG_INFO ? "" : ": ",
 			(int)r->len, r->text, r->cut ? " cut=1" : "");
-	if (n > 0)
+	if (n > 0) {
+		show(lg, pst_span(lg->batch + lg->len, (size_t)n - 1));
 		lg->len += (size_t)n;
+	}
 	lg->lines++;
 }
 
@@ -136,7 +161,7 @@ add_line(struct pst_logger *lg, const char *lane, const struct pst_log_rec *r)
 static void
 say(struct pst_logger *lg, const char *lane, const char *what, uint64_t n)
 {
-	struct pst_log_rec r = {.level = PST_LOG_WARN};
+	struct pst_log_rec r = {.level = PST_LOG_WARN, .format = (uint8_t)lg->format};
 	struct timespec ts;
 	int len;
 
@@ -155,11 +180,15 @@ drain_lane(struct pst_logger *lg, struct pst_log *l)
 {
 	uint32_t head = atomic_load_explicit(&l->head_seq, memory_order_relaxed); /* ours */
 	uint32_t tail = atomic_load_explicit(&l->tail, memory_order_acquire);
-	unsigned n = tail - head;
+	const struct pst_log_rec *r;
+	unsigned n = 0;
 	uint64_t dropped;
 
-	for (; head != tail; head++) {
-		add_line(lg, l->name, &l->ring[head & l->mask]);
+	for (; head != tail; head++, n++) {
+		r = &l->ring[head & l->mask];
+		if ((int8_t)(r->epoch - lg->epoch) > 0)
+			break; /* for the output to come: the order to move is under way */
+		add_line(lg, l->name, r);
 		atomic_store_explicit(&l->head_seq, head + 1, memory_order_release);
 	}
 	dropped = atomic_load_explicit(&l->dropped, memory_order_relaxed);
@@ -192,6 +221,8 @@ drain(struct pst_logger *lg)
 static int
 open_file(const char *file)
 {
+	if (file == NULL)
+		return STDERR_FILENO;
 	return open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 }
 
@@ -212,6 +243,23 @@ reopen_file(struct pst_logger *lg)
 	lg->fd = fd;
 }
 
+/* Takes the place that set_output prepared. */
+static void
+move_output(struct pst_logger *lg)
+{
+	pthread_mutex_lock(&lg->lock);
+	if (lg->file != NULL)
+		close(lg->fd);
+	free(lg->file);
+	lg->file = lg->next_file;
+	lg->fd = lg->next_fd;
+	lg->format = lg->lane_format;
+	lg->epoch = lg->lane_epoch;
+	lg->next_file = NULL;
+	lg->move = false;
+	pthread_mutex_unlock(&lg->lock);
+}
+
 static void
 add_ms(struct timespec *ts, unsigned ms)
 {
@@ -222,24 +270,27 @@ add_ms(struct timespec *ts, unsigned ms)
 	}
 }
 
-/* Sleeps until told, or for the nap; returns whether to stop. */
-static bool
-nap(struct pst_logger *lg, unsigned ms, bool *reopen)
+struct orders {
+	bool stop, reopen, move;
+};
+
+/* Sleeps until told, or for the nap. */
+static struct orders
+nap(struct pst_logger *lg, unsigned ms)
 {
 	struct timespec until;
-	bool stop;
+	struct orders o;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	add_ms(&until, ms);
 	pthread_mutex_lock(&lg->lock);
-	while (!lg->stop && !lg->reopen &&
+	while (!lg->stop && !lg->reopen && !lg->move &&
 		pthread_cond_timedwait(&lg->wake, &lg->lock, &until) != ETIMEDOUT)
 		;
-	stop = lg->stop;
-	*reopen = lg->reopen;
+	o = (struct orders){lg->stop, lg->reopen, lg->move};
 	lg->reopen = false;
 	pthread_mutex_unlock(&lg->lock);
-	return stop;
+	return o;
 }
 
 /* The last drain comes after `stop` was seen: what producers wrote before it is printed. */
@@ -247,16 +298,18 @@ static void *
 writer(void *arg)
 {
 	struct pst_logger *lg = arg;
-	bool stop = false, reopen = false;
+	struct orders o = {0};
 
-	while (!stop) {
+	while (!o.stop) {
 		unsigned n = drain(lg);
 
-		stop = nap(lg, n >= lg->records / 8 ? 1 : NAP_MS, &reopen);
-		if (reopen) {
-			drain(lg); /* what was logged before the rename belongs to the old file */
+		o = nap(lg, n >= lg->records / 8 ? 1 : NAP_MS);
+		if (o.reopen || o.move)
+			drain(lg); /* what was logged before the order belongs to the old file */
+		if (o.move)
+			move_output(lg);
+		else if (o.reopen)
 			reopen_file(lg);
-		}
 	}
 	drain(lg);
 	drain(lg); /* the news of a loss in the last */
@@ -289,6 +342,17 @@ init_sync(struct pst_logger *lg)
 	pthread_cond_init(&lg->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&lg->lock, NULL);
+	pthread_mutex_init(&lg->tap_lock, NULL);
+}
+
+/* A place that was prepared and never taken. */
+static void
+drop_next(struct pst_logger *lg)
+{
+	if (lg->next_file != NULL)
+		close(lg->next_fd);
+	free(lg->next_file);
+	lg->next_file = NULL;
 }
 
 static void
@@ -307,8 +371,26 @@ release(struct pst_logger *lg)
 		close(lg->fd);
 	pthread_cond_destroy(&lg->wake);
 	pthread_mutex_destroy(&lg->lock);
+	pthread_mutex_destroy(&lg->tap_lock);
+	drop_next(lg);
 	free(lg->file);
 	free(lg);
+}
+
+/* Opens what a configuration names; *copy is NULL for standard error. */
+static bool
+prepare(const char *file, char **copy, int *fd, char *err, size_t errlen)
+{
+	bool named = file != NULL && strcmp(file, "-") != 0;
+
+	*copy = named ? strdup(file) : NULL;
+	*fd = named && *copy == NULL ? -1 : open_file(*copy);
+	if (*fd >= 0)
+		return true;
+	snprintf(err, errlen, "%s: cannot open: %s", file, strerror(errno));
+	free(*copy);
+	*copy = NULL;
+	return false;
 }
 
 struct pst_logger *
@@ -324,7 +406,7 @@ pst_logger_new(const struct pst_log_conf *conf, char *err, size_t errlen)
 	}
 	init_sync(lg);
 	lg->fd = STDERR_FILENO;
-	lg->format = conf->format;
+	lg->format = lg->lane_format = conf->format;
 	lg->level = (int)conf->level;
 	lg->records = records;
 	if ((records & (records - 1)) != 0 || records > MAX_RECORDS) {
@@ -332,14 +414,8 @@ pst_logger_new(const struct pst_log_conf *conf, char *err, size_t errlen)
 			MAX_RECORDS);
 		goto fail;
 	}
-	if (conf->file != NULL && strcmp(conf->file, "-") != 0) {
-		lg->file = strdup(conf->file);
-		lg->fd = lg->file != NULL ? open_file(lg->file) : -1;
-		if (lg->fd < 0) {
-			snprintf(err, errlen, "%s: cannot open: %s", conf->file, strerror(errno));
-			goto fail;
-		}
-	}
+	if (!prepare(conf->file, &lg->file, &lg->fd, err, errlen))
+		goto fail;
 	rc = start_thread(lg);
 	if (rc == 0)
 		return lg;
@@ -382,6 +458,46 @@ pst_logger_set_level(struct pst_logger *lg, enum pst_log_level level)
 	pthread_mutex_unlock(&lg->lock);
 }
 
+/* Lines already in a lane keep their format: it stands in the record. */
+static void
+set_lane_format(struct pst_logger *lg, enum pst_log_format format)
+{
+	lg->lane_format = format;
+	lg->lane_epoch++;
+	for (struct pst_log *l = atomic_load_explicit(&lg->lanes, memory_order_relaxed); l != NULL;
+		l = l->next)
+		__atomic_store_n(&l->form, LOG_FORM(lg->lane_epoch, format), __ATOMIC_RELAXED);
+}
+
+enum pst_rc
+pst_logger_set_output(struct pst_logger *lg, const char *file, enum pst_log_format format,
+	char *err, size_t errlen)
+{
+	char *copy;
+	int fd;
+
+	if (!prepare(file, &copy, &fd, err, errlen))
+		return PST_INVAL;
+	pthread_mutex_lock(&lg->lock);
+	drop_next(lg); /* the writer did not come round since the last change */
+	lg->next_file = copy;
+	lg->next_fd = fd;
+	lg->move = true;
+	set_lane_format(lg, format);
+	pthread_cond_signal(&lg->wake);
+	pthread_mutex_unlock(&lg->lock);
+	return PST_OK;
+}
+
+void
+pst_logger_tap(struct pst_logger *lg, pst_log_tap *fn, void *arg)
+{
+	pthread_mutex_lock(&lg->tap_lock);
+	lg->tap_arg = arg;
+	atomic_store_explicit(&lg->tap, fn, memory_order_relaxed);
+	pthread_mutex_unlock(&lg->tap_lock);
+}
+
 uint64_t
 pst_logger_dropped(const struct pst_logger *lg)
 {
@@ -417,9 +533,9 @@ pst_log_lane(struct pst_logger *lg, const char *name)
 		return NULL;
 	}
 	copy_name(l->name, name);
-	l->format = lg->format;
 	l->mask = lg->records - 1;
 	pthread_mutex_lock(&lg->lock);
+	l->form = LOG_FORM(lg->lane_epoch, lg->lane_format);
 	l->head.level = lg->level;
 	l->next = atomic_load_explicit(&lg->lanes, memory_order_relaxed);
 	atomic_store_explicit(&lg->lanes, l, memory_order_release);

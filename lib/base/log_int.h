@@ -11,20 +11,25 @@
 #define LOG_TEXT  (PST_LOG_LINE_MAX - LOG_FRAME)
 #define LOG_NAME  16
 
+/* Which output a line is for, counted, and in what format. */
+#define LOG_FORM(epoch, format) ((unsigned)(uint8_t)(epoch) << 8 | (unsigned)(format))
+
 struct pst_log_rec {
 	uint64_t wall_ns;     /* since the epoch */
 	const char *last_key; /* of the field written last; a literal of the caller's */
 	uint16_t last_value;  /* where its value begins in text */
 	uint16_t len;
 	uint8_t level;
-	bool list; /* the last value is a JSON array */
-	bool cut;  /* something did not fit */
+	uint8_t format; /* pst_log_format the text is in */
+	uint8_t epoch;  /* of the output it was written for */
+	bool list;      /* the last value is a JSON array */
+	bool cut;       /* something did not fit */
 	char text[LOG_TEXT];
 };
 
 struct pst_log {
 	struct pst_log_head head;
-	enum pst_log_format format;
+	unsigned form; /* LOG_FORM of the next line; any thread writes it: atomic, relaxed */
 	char name[LOG_NAME];
 	struct pst_log *next;
 	struct pst_log_rec *ring;

@@ -228,7 +228,7 @@ field(struct pst_log_line *ln, const char *key, struct pst_span v, bool angle)
 
 	if (r == NULL)
 		return;
-	json = ln->lane->format == PST_LOG_JSON;
+	json = r->format == PST_LOG_JSON;
 	if (!begin_value(r, json, key))
 		return;
 	put_value(r, json, v, angle);
@@ -259,7 +259,7 @@ number(struct pst_log_line *ln, const char *key, const char *digits)
 	struct pst_log_rec *r = ln->rec;
 	struct out o = {.r = r, .end = LOG_TEXT};
 
-	if (!begin_value(r, ln->lane->format == PST_LOG_JSON, key))
+	if (!begin_value(r, r->format == PST_LOG_JSON, key))
 		return;
 	put(&o, digits, strlen(digits));
 	end_value(r);
@@ -301,11 +301,15 @@ wall_ns(void)
 static void
 open_line(struct pst_log_line *ln, enum pst_log_level level, const char *id)
 {
-	bool json = ln->lane->format == PST_LOG_JSON;
+	/* Read once: the output may change while the line is under way. */
+	unsigned form = __atomic_load_n(&ln->lane->form, __ATOMIC_RELAXED);
+	bool json = (form & 0xff) == PST_LOG_JSON;
 	struct pst_log_rec *r = ln->rec;
 	struct out o = {.r = r, .end = 256, .json = json};
 
 	r->wall_ns = wall_ns();
+	r->format = (uint8_t)form;
+	r->epoch = (uint8_t)(form >> 8);
 	r->last_key = NULL;
 	r->len = 0;
 	r->level = (uint8_t)level;
@@ -343,8 +347,8 @@ pst_log_end(struct pst_log_line *ln)
 static void
 message(struct pst_log_line *ln, struct pst_span v)
 {
-	bool json = ln->lane->format == PST_LOG_JSON;
 	struct pst_log_rec *r = ln->rec;
+	bool json = r->format == PST_LOG_JSON;
 	struct out o = {.r = r, .end = LOG_TEXT - MARK_LEN - 1, .json = json};
 
 	put(&o, json ? ",\"msg\":\"" : " ", json ? 8 : 1);

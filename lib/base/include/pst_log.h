@@ -41,6 +41,20 @@ struct pst_logger *pst_logger_new(const struct pst_log_conf *conf, char *err, si
 void pst_logger_free(struct pst_logger *lg);
 void pst_logger_reopen(struct pst_logger *lg); /* any thread; logrotate's other half */
 void pst_logger_set_level(struct pst_logger *lg, enum pst_log_level level); /* any thread */
+/*
+ * Goes on in another file and format; any thread. file as in pst_log_conf. Lines that
+ * were logged before still go to the old one. PST_INVAL and a text in err when the
+ * file cannot be opened: nothing changed then.
+ */
+enum pst_rc pst_logger_set_output(struct pst_logger *lg, const char *file,
+	enum pst_log_format format, char *err, size_t errlen);
+/*
+ * Shows each line to fn as well, as it goes to the file but without the newline. fn runs
+ * on the writer thread, must not block, and must not call the logger. fn NULL: no more;
+ * when this returns the old fn is not running and will not be called. Any thread.
+ */
+typedef void pst_log_tap(void *arg, struct pst_span line);
+void pst_logger_tap(struct pst_logger *lg, pst_log_tap *fn, void *arg);
 uint64_t pst_logger_dropped(const struct pst_logger *lg); /* lines lost, all lanes */
 
 /* `name` goes into each line of text ("w0", "main"). Owner thread: the caller's, later. */

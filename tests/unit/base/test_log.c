@@ -397,3 +397,127 @@ Test(log, a_file_that_cannot_be_opened_and_a_silly_ring_are_errors_with_a_cause)
 		pst_logger_new(&(struct pst_log_conf){.lane_records = 1000}, err, sizeof(err)));
 	cr_expect_str_eq(err, "log: lane_records 1000: not a power of two up to 1048576");
 }
+
+/* ---- a new output, and looking on ---- */
+
+static char *
+text_of(const char *file)
+{
+	strcpy(path, file);
+	return result();
+}
+
+Test(log, goes_on_in_another_file_and_form_without_losing_a_line)
+{
+	struct pst_logger *lg = logger(PST_LOG_TEXT, PST_LOG_INFO, 1024);
+	struct pst_log *l = pst_log_lane(lg, "w0");
+	char first[64], second[80], err[256], *old, *new;
+
+	strcpy(first, path);
+	snprintf(second, sizeof(second), "%s.new", first);
+	for (int i = 0; i < 500; i++)
+		pst_logf(l, PST_LOG_INFO, "x", "before %d", i);
+	cr_assert_eq(pst_logger_set_output(lg, second, PST_LOG_JSON, err, sizeof(err)), PST_OK);
+	for (int i = 0; i < 500; i++)
+		pst_logf(l, PST_LOG_INFO, "x", "after %d", i);
+	pst_logf(pst_log_lane(lg, "late"), PST_LOG_INFO, "x", "new lane");
+	pst_logger_free(lg);
+	old = text_of(first);
+	new = text_of(second);
+	cr_expect_eq(count(old, " x: before ") + count(new, " x: before "), 500);
+	cr_expect_geq(count(old, " x: before "), 500, "what was logged before stays behind");
+	cr_expect_eq(count(new, "\"msg\":\"after "), 500);
+	cr_expect_eq(count(new, "\"lane\":\"late\""), 1, "lanes to come speak the new form");
+	cr_expect_eq(count(old, "after"), 0);
+	free(old);
+	free(new);
+}
+
+Test(log, an_output_that_cannot_be_opened_changes_nothing)
+{
+	struct pst_logger *lg = logger(PST_LOG_TEXT, PST_LOG_INFO, 16);
+	struct pst_log *l = pst_log_lane(lg, "w0");
+	char err[256] = "", *text;
+
+	cr_expect_eq(pst_logger_set_output(lg, "/nonexistent/x", PST_LOG_JSON, err, sizeof(err)),
+		PST_INVAL);
+	cr_expect_not_null(strstr(err, "/nonexistent/x: cannot open: No such"), "%s", err);
+	pst_logf(l, PST_LOG_INFO, "x", "still here");
+	pst_logger_free(lg);
+	text = result();
+	cr_expect_eq(count(text, " x: still here\n"), 1, "%s", text);
+	free(text);
+}
+
+Test(log, of_two_changes_at_once_the_last_counts)
+{
+	struct pst_logger *lg = logger(PST_LOG_TEXT, PST_LOG_INFO, 16);
+	struct pst_log *l = pst_log_lane(lg, "w0");
+	char first[64], other[80], err[256], *text;
+
+	strcpy(first, path);
+	snprintf(other, sizeof(other), "%s.b", first);
+	for (int i = 0; i < 20; i++) {
+		pst_logger_set_output(lg, other, PST_LOG_JSON, err, sizeof(err));
+		pst_logger_set_output(lg, first, PST_LOG_TEXT, err, sizeof(err));
+	}
+	pst_logf(l, PST_LOG_INFO, "x", "the end");
+	pst_logger_free(lg);
+	unlink(other);
+	text = text_of(first);
+	cr_expect_eq(count(text, " x: the end\n"), 1, "%s", text);
+	free(text);
+}
+
+struct seen {
+	char text[65536];
+	size_t n;
+};
+
+static void
+look(void *arg, struct pst_span line)
+{
+	struct seen *s = arg;
+
+	cr_assert_lt(s->n + line.n + 1, sizeof(s->text));
+	memcpy(s->text + s->n, line.p, line.n);
+	s->n += line.n;
+	s->text[s->n++] = '\n';
+}
+
+Test(log, a_tap_sees_each_line_as_the_file_does)
+{
+	struct pst_logger *lg = logger(PST_LOG_TEXT, PST_LOG_INFO, 1024);
+	struct pst_log *l = pst_log_lane(lg, "w0");
+	static struct seen seen;
+	char *text;
+
+	pst_logger_tap(lg, look, &seen);
+	for (int i = 0; i < 100; i++)
+		pst_logf(l, PST_LOG_INFO, "x", "line %d", i);
+	pst_logger_free(lg);
+	text = result();
+	cr_expect_str_eq(text, seen.text);
+	cr_expect_eq(count(text, "\n"), 100);
+	free(text);
+}
+
+/* The tap's memory may go as soon as it was taken off: here it is unmapped by the allocator. */
+Test(log, a_tap_is_not_called_any_more_once_it_is_off)
+{
+	struct pst_logger *lg = logger(PST_LOG_TEXT, PST_LOG_INFO, 1024);
+	struct pst_log *l = pst_log_lane(lg, "w0");
+
+	for (int i = 0; i < 200; i++) {
+		struct seen *s = calloc(1, sizeof(*s));
+		pst_logger_tap(lg, look, s);
+		pst_logf(l, PST_LOG_INFO, "x", "line %d", i);
+		if (i % 50 == 0)
+			usleep(25000);
+		pst_logger_tap(lg, NULL, NULL);
+		memset(s, 0xff, sizeof(*s));
+		free(s);
+	}
+	pst_logger_free(lg);
+	free(result());
+}
