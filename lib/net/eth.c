@@ -170,15 +170,13 @@ send_bare(struct pst_net *n, struct net_port *np)
 static unsigned
 send_device(struct pst_net *n, const struct pst_port *p, struct net_port *np)
 {
-	uint32_t len[NET_TXBUF]; /* a sent mbuf is the device's */
-	unsigned sent;
-
+	/* Counted before: a frame that was sent is the device's. */
 	for (unsigned i = 0; i < np->ntx; i++)
-		len[i] = np->tx[i]->pkt_len;
-	sent = port_tx(p, n->me, np->tx, (uint16_t)np->ntx);
+		n->c.tx_bytes += np->tx[i]->pkt_len;
+	unsigned sent = port_tx(p, n->me, np->tx, (uint16_t)np->ntx);
+	for (unsigned i = sent; i < np->ntx; i++)
+		n->c.tx_bytes -= np->tx[i]->pkt_len;
 	n->c.tx_packets += sent;
-	for (unsigned i = 0; i < sent; i++)
-		n->c.tx_bytes += len[i];
 	return sent;
 }
 

@@ -209,8 +209,8 @@ take_packet(struct pst_net *n, void *obj)
 void
 steer_poll(struct pst_net *n)
 {
-	void *objs[NET_BURST];
-	struct net_msg msg;
+	void *objs[NET_BURST] = {NULL};
+	struct net_msg msg = {0};
 
 	for (unsigned from = 0; from < n->f->nworkers; from++) {
 		if (from == n->me)
