@@ -135,8 +135,7 @@ session_hop_data(struct session *s, const struct pst_smtp_reply *r)
 	if (s->chunk)
 		pst_smtp_server_chunk(&s->smtp);
 	else
-		(void)pst_smtp_server_reply(
-			&s->smtp, &s->leg.out, 354, NULL, "End data with <CR><LF>.<CR><LF>");
+		session_say(s, 354, NULL, "End data with <CR><LF>.<CR><LF>");
 }
 
 /* The next hop gave its verdict before it had the message: only a refusal makes sense. */
@@ -158,7 +157,6 @@ early_verdict(struct session *s, const struct pst_smtp_reply *r)
 void
 session_hop_dot(struct session *s, const struct pst_smtp_reply *r)
 {
-	struct pst_smtp_reply ok = {.code = 250, .enh = {2, 0, 0}, .text = pst_span_str("Ok")};
 	struct verdict v = {.code = 250, .enh = "2.0.0"};
 
 	if (s->tx == NULL)
@@ -170,17 +168,21 @@ session_hop_dot(struct session *s, const struct pst_smtp_reply *r)
 	hop_enter(s->hop, HOP_READY);
 	if (positive(r)) {
 		if (s->tx->cls->hop->expose_upstream_text && r->text.n > 0)
-			ok.text = r->text;
-		snprintf(v.text, sizeof(v.text), "%.*s", PST_SPAN_FMT(ok.text));
-		(void)pst_smtp_server_reply_put(&s->smtp, &s->leg.out, &ok);
+			snprintf(v.text, sizeof(v.text), "%.*s", PST_SPAN_FMT(r->text));
+		else
+			snprintf(v.text, sizeof(v.text), "Ok");
+		session_say(s, 250, v.enh, v.text);
 		s->nsent++;
 		tx_finish(s, "sent", 250, v.enh, v.text);
 	} else {
 		verdict_set(&v, s, r);
-		(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, v.code, v.enh, v.text);
+		session_say(s, v.code, v.enh, v.text);
 		tx_finish(s, v.code >= 500 ? "rejected" : "deferred", v.code, v.enh, v.text);
 	}
-	tx_drop_hop(s);
+	if (r->code == 421)
+		hop_close(s->hop); /* it said that it leaves */
+	else
+		tx_drop_hop(s);
 }
 
 /* The hop is gone; says what that means for the transaction at this stage. */
@@ -196,7 +198,7 @@ session_hop_lost(struct session *s, enum hop_fault f)
 	if (tx->dot_sent) {
 		/* It may have the message: the client tries again, a duplicate beats a loss. */
 		s->sh->c.delivery_uncertain++;
-		(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, 451, "4.4.2", text);
+		session_say(s, 451, "4.4.2", text);
 		tx_finish(s, "uncertain", 451, "4.4.2", text);
 	} else if (tx->t_data != 0) {
 		pst_smtp_server_body_fail(&s->smtp, 451, "4.4.2", text);

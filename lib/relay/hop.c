@@ -70,6 +70,22 @@ hop_enter(struct hop *h, enum hop_state st)
 		pst_timer_arm(&h->sh->wheel, &h->timer, h->sh->now_ms + ms);
 }
 
+void
+hop_await(struct hop *h, bool anew)
+{
+	const struct tx *tx = h->s->tx;
+	bool unsaid = tx != NULL && tx->cls != NULL && tx->fail.code == 0 &&
+		      (!tx->mail_sent || tx->sent < tx->nrcpts);
+
+	if (h->state != HOP_RCPT && h->state != HOP_READY)
+		return;
+	/* RFC 5321 4.5.3.2: a time per command. The client's pauses between them are not ours. */
+	if (pst_smtp_client_outstanding(&h->smtp) == 0 && !unsaid)
+		pst_timer_cancel(&h->sh->wheel, &h->timer);
+	else if (anew || !pst_timer_armed(&h->timer))
+		hop_enter(h, HOP_RCPT);
+}
+
 static void
 hop_free(struct hop *h)
 {
@@ -101,6 +117,8 @@ hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
 		h->sh->c.nexthop_connect_failures++;
 	if (h->reused && s != NULL && s->tx != NULL && h->state < HOP_BODY)
 		h->sh->c.nexthop_stale++;
+	if (h->state == HOP_HANDSHAKE)
+		h->sh->c.nexthop_handshake_failures++;
 	if (f == HOP_FAULT_INJECTION)
 		h->sh->c.starttls_injection++;
 	if (s != NULL) {
@@ -186,12 +204,23 @@ hop_open(struct session *s, const struct route_class *cls, const struct pst_endp
 
 /* ---- pool ---- */
 
+/*
+ * Nothing more has come, and the stream goes on. What stands behind a verdict would be
+ * taken for the answer to the next session's first command.
+ */
+static bool
+hop_is_quiet(const struct hop *h)
+{
+	return !h->leg.error && !leg_has_input(&h->leg) && !pst_tcp_eof(h->leg.conn) &&
+	       pst_tcp_error(h->leg.conn) == PST_TCP_ERR_NONE;
+}
+
 static bool
 hop_may_live_on(const struct hop *h)
 {
 	const struct pst_config_next_hop *c = h->cls->hop;
 
-	return c->reuse == PST_REUSE_CLASS && h->state == HOP_READY && !h->leg.error &&
+	return c->reuse == PST_REUSE_CLASS && h->state == HOP_READY && hop_is_quiet(h) &&
 	       !h->sh->draining && h->messages < c->reuse_messages &&
 	       h->sh->now_ms - h->born_ms < c->reuse_age_ms &&
 	       pst_smtp_client_outstanding(&h->smtp) == 0 && h->sh->npool < SHARD_POOL_MAX;
@@ -215,13 +244,17 @@ hop_release(struct hop *h)
 struct hop *
 hop_take(struct session *s, const struct route_class *cls)
 {
-	struct hop *h;
+	struct hop *h, *next;
 
 	if (cls->hop->reuse != PST_REUSE_CLASS)
 		return NULL;
-	TAILQ_FOREACH (h, &s->sh->pool, link) {
-		if (strcmp(h->cls->key, cls->key) == 0)
+	for (h = TAILQ_FIRST(&s->sh->pool); h != NULL; h = next) {
+		next = TAILQ_NEXT(h, link);
+		if (strcmp(h->cls->key, cls->key) != 0)
+			continue;
+		if (hop_is_quiet(h))
 			break;
+		hop_close(h);
 	}
 	if (h == NULL)
 		return NULL;
@@ -282,6 +315,11 @@ after_ehlo(struct hop *h)
 	bool want = c->tls == PST_CONFIG_TLS_STARTTLS && !h->leg.encrypted;
 
 	if (want && (h->smtp.keywords & PST_SMTP_STARTTLS) != 0) {
+		/* T2: an answer that is there before its question is not the server's. */
+		if (leg_has_input(&h->leg)) {
+			hop_fail(h, HOP_FAULT_INJECTION, "bytes in front of STARTTLS");
+			return;
+		}
 		hop_enter(h, HOP_STARTTLS);
 		(void)pst_smtp_client_starttls(&h->smtp, &h->leg.out);
 		return;
@@ -337,12 +375,28 @@ on_rset(struct hop *h, const struct pst_smtp_reply *r)
 		hop_refused(h, "RSET", r);
 }
 
+static void
+on_dot(struct hop *h, const struct pst_smtp_reply *r)
+{
+	/* Who has read the dot has acknowledged it: a yes before that is not about this message. */
+	if (positive(r) && h->state == HOP_DOT && pst_tcp_unsent(h->leg.conn) > 0)
+		hop_fail(h, HOP_FAULT_PROTOCOL, "a verdict before the end of the message");
+	else
+		session_hop_dot(h->s, r);
+}
+
 /* Hands one reply to whom it concerns. The hop may be gone afterwards. */
 static void
 hop_reply(struct hop *h, const struct pst_smtp_client_event *ev)
 {
 	const struct pst_smtp_reply *r = &ev->reply;
 
+	/* RFC 5321 3.8: the server leaves, which says nothing of the mail: another may take it. */
+	if (r->code == 421 && h->state >= HOP_STARTTLS && h->state < HOP_BODY) {
+		hop_fail(h, HOP_FAULT_LOST, "%s: 421 %.*s", pst_smtp_cmd_name(ev->cmd),
+			PST_SPAN_FMT(r->text));
+		return;
+	}
 	switch (ev->cmd) {
 	case PST_SMTP_CMD_GREETING:
 		on_banner(h, r);
@@ -364,7 +418,7 @@ hop_reply(struct hop *h, const struct pst_smtp_client_event *ev)
 		session_hop_data(h->s, r);
 		return;
 	case PST_SMTP_CMD_DOT:
-		session_hop_dot(h->s, r);
+		on_dot(h, r);
 		return;
 	case PST_SMTP_CMD_RSET:
 		on_rset(h, r);
@@ -385,7 +439,6 @@ hop_step_tls(struct hop *h)
 	if (rc == PST_AGAIN || rc == PST_WANT_ASYNC)
 		return;
 	if (rc != PST_OK) {
-		h->sh->c.nexthop_handshake_failures++;
 		hop_fail(h, HOP_FAULT_TLS, "%s", pst_tls_error(h->leg.tls));
 		return;
 	}
@@ -409,6 +462,8 @@ hop_stream_end(struct hop *h, enum pst_rc rc)
 
 	if (h->state == HOP_CONNECT)
 		hop_fail(h, HOP_FAULT_CONNECT, "%s", pst_tcp_error_name(e));
+	else if (h->state == HOP_HANDSHAKE)
+		hop_fail(h, HOP_FAULT_TLS, "%s", pst_tcp_error_name(e));
 	else if (e != PST_TCP_ERR_NONE)
 		hop_fail(h, HOP_FAULT_LOST, "%s", pst_tcp_error_name(e));
 	else if (rc == PST_EOF)
@@ -427,6 +482,7 @@ static enum pst_rc
 hop_next_reply(struct hop *h, bool *more)
 {
 	struct pst_smtp_client_event ev;
+	struct session *s = h->s;
 	struct pst_span in;
 	const char *why = "";
 	size_t used = 0;
@@ -455,8 +511,11 @@ hop_next_reply(struct hop *h, bool *more)
 		hop_fail(h, HOP_FAULT_RESOURCE, "no memory");
 		return PST_NOMEM;
 	}
-	if (rc == PST_OK)
+	if (rc == PST_OK) {
 		hop_reply(h, &ev);
+		if (s->hop == h)
+			hop_await(h, true);
+	}
 	return PST_OK;
 }
 
@@ -526,9 +585,12 @@ hop_event(struct hop *h, uint32_t events)
 
 	if ((events & PST_TCP_EV_ERROR) != 0 && s != NULL) {
 		/* Replies that came before the reset are still good: read them first. */
-		if (h->state != HOP_CONNECT && pst_tcp_readable(h->leg.conn) > 0)
+		bool unread = h->state != HOP_CONNECT && pst_tcp_readable(h->leg.conn) > 0;
+
+		if (unread)
 			hop_pump(h);
-		if (s->hop == h)
+		/* A hop in HOP_CONNECT would be a new one that got the old one's memory. */
+		if (s->hop == h && !(unread && h->state == HOP_CONNECT))
 			hop_stream_end(h, PST_PEER);
 		session_pump(s);
 		return;

@@ -150,7 +150,6 @@ struct hop {
 	const char *host; /* name of the host, or NULL */
 	char *tls_key;    /* of the session cache: class and host */
 	uint8_t state;    /* hop_state */
-	bool secure_ehlo; /* EHLO after STARTTLS was sent */
 	bool reused;
 	bool needs_rset;
 	uint32_t messages;
@@ -166,6 +165,8 @@ void hop_timeout(struct hop *h);
 void hop_pump(struct hop *h);
 /* Enters a state and arms its deadline. */
 void hop_enter(struct hop *h, enum hop_state st);
+/* Between MAIL and DATA: a deadline while a reply is due (anew: from now), none otherwise. */
+void hop_await(struct hop *h, bool anew);
 /* Orderly: QUIT if between transactions, close_notify, FIN. Never inside DATA a dot. */
 void hop_close(struct hop *h);
 /* The session has no more use for it: to the pool if that may be, else closed. */
@@ -259,6 +260,8 @@ struct session {
 	bool client_gone;   /* only the next hop's verdict is still awaited */
 	bool progress;      /* the client did something in this turn: its deadline begins anew */
 	const char *reason; /* for the end line */
+	uint64_t body_in;   /* message octets that came in */
+	uint64_t body_mark; /* that figure when the deadline began */
 };
 
 void session_accept(struct shard *sh, struct pst_tcp_conn *conn);
@@ -270,6 +273,9 @@ void session_end(struct session *s, const char *reason, bool abort_client);
 /* Writes a 421 and closes when the reply is out. */
 void session_dismiss(struct session *s, const char *enh, const char *text, const char *reason);
 void session_drain(struct session *s); /* 421 if between transactions */
+void session_cut(struct session *s);   /* 421 whatever it does, and the end */
+/* Answers the oldest open question of the client's. If there is no memory for it, the session ends. */
+void session_say(struct session *s, unsigned code, const char *enh, const char *text);
 /* The id as text: box.boot.worker.counter */
 #define SID_MAX 64
 const char *session_id(const struct session *s, char buf[SID_MAX]);
@@ -363,6 +369,7 @@ void shard_fini(struct shard *sh);
 bool shard_turn(struct shard *sh, uint64_t now);      /* true: there was work */
 uint64_t shard_next_deadline(const struct shard *sh); /* ns */
 void shard_drain(struct shard *sh);
+void shard_cut(struct shard *sh); /* ends every session and pooled connection */
 /* What this class's server offers: where it is the only next hop, EHLO follows it. */
 void shard_learn(struct shard *sh, const struct pst_smtp_client *c);
 

@@ -20,6 +20,7 @@
 
 #define PUMP_ROUNDS 16    /* reads of up to 16 KiB a turn */
 #define LINGER_MS   10000 /* for a last reply to leave */
+#define BODY_FLOOR  512   /* message octets that a client must send within client_data */
 
 static struct session *
 session_new(struct shard *sh, struct pst_tcp_conn *conn)
@@ -178,6 +179,25 @@ session_dismiss(struct session *s, const char *enh, const char *text, const char
 }
 
 void
+session_say(struct session *s, unsigned code, const char *enh, const char *text)
+{
+	if (pst_smtp_server_reply(&s->smtp, &s->leg.out, code, enh, text) != PST_NOMEM)
+		return;
+	/* The client would wait for it for ever. */
+	s->reason = "out of memory";
+	s->leg.error = true;
+}
+
+void
+session_cut(struct session *s)
+{
+	if (!s->closing)
+		(void)pst_smtp_reply_put(
+			&s->leg.out, 421, "4.3.2", "Shutting down, try again later");
+	session_end(s, "stopped", false);
+}
+
+void
 session_drain(struct session *s)
 {
 	if (s->closing || s->tx != NULL || s->wait != WAIT_NONE || !pst_smtp_server_idle(&s->smtp))
@@ -213,10 +233,9 @@ on_mail(struct session *s, const struct pst_smtp_mail *m)
 		return;
 	}
 	if (tx_begin(s, m) == PST_OK)
-		(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, 250, "2.1.0", "Ok");
+		session_say(s, 250, "2.1.0", "Ok");
 	else
-		(void)pst_smtp_server_reply(
-			&s->smtp, &s->leg.out, 451, "4.3.0", "Out of memory, try again");
+		session_say(s, 451, "4.3.0", "Out of memory, try again");
 }
 
 static void
@@ -225,8 +244,7 @@ on_data(struct session *s, const struct pst_smtp_server_event *ev)
 	bool chunk = ev->type == PST_SMTP_SEV_BDAT;
 
 	if (s->tx == NULL)
-		(void)pst_smtp_server_reply(
-			&s->smtp, &s->leg.out, 503, "5.5.1", "Bad sequence of commands");
+		session_say(s, 503, "5.5.1", "Bad sequence of commands");
 	else if (chunk && s->tx->t_data != 0)
 		pst_smtp_server_chunk(&s->smtp); /* the next hop's DATA is open already */
 	else
@@ -251,7 +269,7 @@ on_body_bad(struct session *s, const struct pst_smtp_reply *r)
 static void
 on_event(struct session *s, const struct pst_smtp_server_event *ev, bool surplus)
 {
-	s->progress = true;
+	s->progress |= ev->type != PST_SMTP_SEV_BODY; /* octets are counted, not seen */
 	switch (ev->type) {
 	case PST_SMTP_SEV_HELO:
 	case PST_SMTP_SEV_CHUNK_END:
@@ -305,10 +323,16 @@ body_blocked(struct session *s)
 	       pst_smtp_server_in_body(&s->smtp) && !tx_body_room(s);
 }
 
+/*
+ * T7: between DATA and 354 the engine listens, to refuse who talks (and to see who
+ * leaves). The octets of a chunk may come at once.
+ */
 static bool
 must_wait(struct session *s)
 {
-	return s->closing || s->starttls || s->wait != WAIT_NONE;
+	bool early = s->wait == WAIT_DATA && !s->chunk;
+
+	return s->closing || s->starttls || (s->wait != WAIT_NONE && !early);
 }
 
 /*
@@ -325,13 +349,14 @@ feed(struct session *s, struct pst_span in, size_t *used)
 	do {
 		size_t n = 0;
 
-		if (body_blocked(s))
+		/* Half of the room is kept for what the next hop answers to a whole pipeline. */
+		if (body_blocked(s) || pst_buf_room(&s->leg.out) < LEG_OUT_MAX / 2)
 			return PST_OK;
 		rc = pst_smtp_server_next(
 			&s->smtp, in.p + *used, in.n - *used, &n, &s->leg.out, &ev);
 		*used += n;
-		if (pst_smtp_server_in_body(&s->smtp) && n > 0)
-			s->progress = true;
+		if (pst_smtp_server_in_body(&s->smtp))
+			s->body_in += n;
 		if (rc == PST_OK)
 			on_event(s, &ev, *used < in.n);
 	} while (rc == PST_OK && !must_wait(s));
@@ -401,8 +426,10 @@ pump_round(struct session *s, bool *more)
 		return PST_OK;
 	if (s->leg.error)
 		return client_lost(s, PST_PEER) ? PST_EOF : PST_AGAIN;
-	if (must_wait(s) || body_blocked(s))
+	if (must_wait(s))
 		return PST_AGAIN;
+	if (body_blocked(s))
+		return s->tx != NULL ? PST_AGAIN : PST_OK; /* lost while it was asked for room */
 	if (pst_smtp_server_ready(&s->smtp)) {
 		(void)feed(s, pst_span("", 0), &used);
 		return PST_OK;
@@ -440,9 +467,30 @@ set_deadline(struct session *s)
 		return;
 	} else if (s->wait != WAIT_NONE || s->smtp.pending > 0 || body_blocked(s)) {
 		pst_timer_cancel(&s->sh->wheel, &s->timer); /* the next hop's deadline counts */
-	} else if (progress) {
-		timer_in(s, pst_smtp_server_in_body(&s->smtp) ? t->client_data : t->client_command);
+	} else if (pst_smtp_server_in_body(&s->smtp)) {
+		/* T10: nor does an octet of a message now and then. */
+		if (!progress && s->body_in - s->body_mark < BODY_FLOOR)
+			return;
+		s->body_mark = s->body_in;
+		timer_in(s, t->client_data);
+	} else if (progress || s->body_mark != s->body_in) {
+		s->body_mark = s->body_in;
+		timer_in(s, t->client_command);
 	}
+}
+
+/* What the turn made goes out to the next hop. False: that was the end of the next hop. */
+static bool
+flush_hop(struct session *s)
+{
+	struct hop *h = s->hop;
+
+	tx_body_flush(s);
+	if (h == NULL || s->hop == NULL)
+		return h == NULL;
+	if (leg_flush(s->sh, &h->leg) != PST_OK && h->leg.error)
+		pst_tcp_conn_mark(h->leg.conn); /* it is looked at in the next turn */
+	return true;
 }
 
 void
@@ -464,10 +512,7 @@ session_pump(struct session *s)
 		rc = pump_round(s, &more);
 	if (rc == PST_EOF)
 		return;
-	tx_body_flush(s);
-	if (s->hop != NULL)
-		(void)leg_flush(sh, &s->hop->leg);
-	if (rc == PST_OK && s->leg.conn != NULL)
+	if (!flush_hop(s) || rc == PST_OK)
 		pst_tcp_conn_mark(s->leg.conn);
 	set_deadline(s);
 }
@@ -489,6 +534,7 @@ void
 session_timeout(struct session *s)
 {
 	s->sh->c.timeouts++;
+	s->sh->c.client_handshake_failures += s->leg.handshaking;
 	if (s->closing || s->leg.handshaking || s->leg.error || pst_buf_len(&s->leg.out) > 0) {
 		session_end(s, "timed out", true);
 		return;

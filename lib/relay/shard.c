@@ -164,6 +164,16 @@ shard_drain(struct shard *sh)
 	}
 }
 
+void
+shard_cut(struct shard *sh)
+{
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&sh->sessions)) != NULL)
+		session_cut(s);
+	hop_pool_flush(sh);
+}
+
 /* ---- the loop ---- */
 
 static unsigned
@@ -177,7 +187,9 @@ run_ready(struct shard *sh)
 		struct leg *l = pst_tcp_conn_user(c);
 
 		n++;
-		if (l == NULL && (events & PST_TCP_EV_ACCEPT) != 0)
+		/* Reset in the same turn: no event would ever come again. */
+		if (l == NULL && (events & PST_TCP_EV_ACCEPT) != 0 &&
+			(events & PST_TCP_EV_ERROR) == 0)
 			session_accept(sh, c);
 		else if (l != NULL && l->kind == LEG_CLIENT)
 			session_event(pst_container_of(l, struct session, leg), events);
@@ -267,11 +279,9 @@ shard_flush(struct shard *sh)
 {
 	uint64_t until = sh->now_ms + FLUSH_MS;
 	struct pst_tcp_usage u;
-	struct session *s;
 
-	while ((s = TAILQ_FIRST(&sh->sessions)) != NULL)
-		session_end(s, "stopped", false);
-	hop_pool_flush(sh);
+	shard_drain(sh); /* nobody new from here on */
+	shard_cut(sh);
 	do {
 		if (!shard_turn(sh, pst_now_ns()))
 			pst_net_idle(sh->net, IDLE_MAX_NS / 10);

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RCPTS_MAX 20000 /* in one transaction, refused ones included */
+
 /* ---- life ---- */
 
 static struct pst_span
@@ -123,7 +125,24 @@ reply_rcpt(struct session *s, struct rcpt *r, unsigned code, const char *enh, co
 	r->answered = true;
 	if (code >= 400)
 		log_rcpt_refused(s, r, code, text);
-	(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, code, enh, text);
+	session_say(s, code, enh, text);
+}
+
+/* A recipient that we refused is of no use once its client knows: a flood of them holds nothing. */
+static void
+forget_refused(struct tx *tx)
+{
+	while (tx->nrcpts > 0) {
+		struct rcpt *last = &tx->rcpts[tx->nrcpts - 1];
+
+		if (last->state != RCPT_LOCAL || !last->answered)
+			break;
+		free(last->addr);
+		tx->nrcpts--;
+	}
+	tx->answered = PST_MIN(tx->answered, tx->nrcpts);
+	tx->sent = PST_MIN(tx->sent, tx->nrcpts);
+	tx->replied = PST_MIN(tx->replied, tx->nrcpts);
 }
 
 /* Answers, in order, every recipient whose verdict does not depend on the next hop. */
@@ -142,8 +161,9 @@ answer_ready(struct session *s)
 		else if (tx->fail.code != 0)
 			reply_rcpt(s, r, tx->fail.code, tx->fail.enh, tx->fail.text);
 		else
-			return;
+			break;
 	}
+	forget_refused(tx);
 }
 
 /* ---- the next hop ---- */
@@ -195,8 +215,9 @@ tx_fail(struct session *s, unsigned code, const char *enh, const char *text)
 	snprintf(tx->fail.text, sizeof(tx->fail.text), "%s", text);
 	answer_ready(s);
 	if (s->wait == WAIT_DATA) {
-		(void)pst_smtp_server_reply(&s->smtp, &s->leg.out, code, enh, text);
+		session_say(s, code, enh, text);
 		tx_finish(s, code >= 500 ? "rejected" : "deferred", code, enh, text);
+		tx_drop_hop(s);
 	}
 }
 
@@ -261,6 +282,15 @@ tx_set_class(struct session *s, const struct route_class *cls)
 		tx_connect(s, HOP_FAULT_CONNECT);
 }
 
+/* With those that the next hop refused: the engine's own limit counts the accepted ones only. */
+static unsigned
+rcpts_max(const struct session *s)
+{
+	unsigned n = s->sh->snap->cfg->limits.recipients;
+
+	return n == 0 ? RCPTS_MAX : PST_MIN(2 * n, (unsigned)RCPTS_MAX);
+}
+
 static void
 judge(struct session *s, struct rcpt *r, const struct pst_smtp_rcpt *src)
 {
@@ -276,7 +306,9 @@ judge(struct session *s, struct rcpt *r, const struct pst_smtp_rcpt *src)
 	struct pst_verdict v;
 
 	pst_policy_eval(sn->policy, &f, &v);
-	if (v.kind != PST_VERDICT_ROUTE) {
+	if (tx->nrcpts > rcpts_max(s)) {
+		refuse(r, 452, "4.5.3", "Too many recipients");
+	} else if (v.kind != PST_VERDICT_ROUTE) {
 		refuse(r, v.code, v.enh, v.text);
 	} else if (tx->cls == NULL) {
 		tx_set_class(s, &sn->classes[v.next_hop]);
@@ -296,8 +328,7 @@ tx_rcpt(struct session *s, const struct pst_smtp_rcpt *src)
 	if (r == NULL) {
 		/* Its reply would overtake others only if some were open: then end it all. */
 		if (s->tx == NULL || s->tx->answered == s->tx->nrcpts)
-			(void)pst_smtp_server_reply(
-				&s->smtp, &s->leg.out, 451, "4.3.0", "Out of memory, try again");
+			session_say(s, 451, "4.3.0", "Out of memory, try again");
 		else
 			session_dismiss(s, "4.3.2", "Out of memory, try again", "out of memory");
 		return;
@@ -379,16 +410,12 @@ drive_data(struct session *s)
 		hop_enter(h, HOP_DATA);
 }
 
-void
-tx_drive(struct session *s)
+static void
+say_what_is_due(struct session *s)
 {
 	struct tx *tx = s->tx;
 	struct hop *h = s->hop;
 
-	if (tx == NULL || h == NULL || tx->fail.code != 0)
-		return;
-	if (h->state != HOP_READY && h->state != HOP_RCPT)
-		return;
 	if (h->needs_rset) {
 		if (pst_smtp_client_rset(&h->smtp, &h->leg.out) != PST_OK)
 			return;
@@ -410,6 +437,20 @@ tx_drive(struct session *s)
 	if (s->wait == WAIT_DATA && h->state == HOP_RCPT &&
 		pst_smtp_client_outstanding(&h->smtp) == 0)
 		drive_data(s);
+}
+
+void
+tx_drive(struct session *s)
+{
+	struct hop *h = s->hop;
+
+	if (s->tx == NULL || h == NULL || s->tx->fail.code != 0)
+		return;
+	if (h->state != HOP_READY && h->state != HOP_RCPT)
+		return;
+	say_what_is_due(s);
+	if (s->hop == h)
+		hop_await(h, false);
 }
 
 void

@@ -166,17 +166,26 @@ peer_new(struct site *s, struct pst_tcp_conn *conn)
 	return p;
 }
 
+void
+peer_heard(struct peer *p, const void *b, size_t n)
+{
+	while (p->n + n + 1 > p->cap)
+		p->rx = realloc(p->rx, p->cap *= 2);
+	memcpy(p->rx + p->n, b, n);
+	p->n += n;
+	p->rx[p->n] = '\0';
+}
+
 static void
 peer_read(struct peer *p)
 {
 	struct pst_span in;
 
-	while (!p->deaf && p->conn != NULL && (in = pst_tcp_peek(p->conn)).n > 0) {
-		while (p->n + in.n + 1 > p->cap)
-			p->rx = realloc(p->rx, p->cap *= 2);
-		memcpy(p->rx + p->n, in.p, in.n);
-		p->n += in.n;
-		p->rx[p->n] = '\0';
+	if (p->tls != NULL)
+		peer_tls_read(p);
+	while (!p->deaf && p->tls == NULL && p->conn != NULL &&
+		(in = pst_tcp_peek(p->conn)).n > 0) {
+		peer_heard(p, in.p, in.n);
 		pst_tcp_consume(p->conn, in.n);
 	}
 	if (p->conn != NULL && pst_tcp_eof(p->conn))
@@ -189,6 +198,7 @@ far_turn(struct site *s)
 	struct pst_pkt pkts[BURST];
 	unsigned n = pst_net_rx(s->far_net, s->now, pkts, BURST);
 	struct pst_tcp_conn *c;
+	struct peer *p;
 	uint32_t ev;
 
 	for (unsigned i = 0; i < n; i++)
@@ -196,11 +206,12 @@ far_turn(struct site *s)
 	pst_net_tick(s->far_net, s->now);
 	pst_tcp_tick(s->far_tcp, s->now);
 	while ((c = pst_tcp_next_ready(s->far_tcp, &ev)) != NULL) {
-		struct peer *p = pst_tcp_conn_user(c);
-
+		p = pst_tcp_conn_user(c);
 		if (p == NULL) {
 			p = peer_new(s, c);
 			p->port = (uint16_t)(uintptr_t)pst_tcp_conn_listener(c);
+			if (s->far_implicit)
+				peer_tls(p, s->far_server);
 		}
 		p->connected |= (ev & (PST_TCP_EV_CONNECTED | PST_TCP_EV_ACCEPT)) != 0;
 		p->error |= (ev & PST_TCP_EV_ERROR) != 0;
@@ -211,6 +222,10 @@ far_turn(struct site *s)
 		peer_read(p);
 	}
 	pst_tcp_flush(s->far_tcp, s->now);
+	TAILQ_FOREACH (p, &s->peers, link) {
+		if (p->hit_and_run && p->connected && p->conn != NULL)
+			peer_abort(p); /* right behind the ACK of the handshake */
+	}
 	pst_net_flush(s->far_net);
 }
 
@@ -308,6 +323,10 @@ peer_send_bytes(struct peer *p, const void *b, size_t n)
 {
 	const uint8_t *at = b;
 
+	if (p->tls != NULL) {
+		peer_tls_write(p, b, n);
+		return;
+	}
 	while (n > 0) {
 		size_t part = PST_MIN(n, (size_t)4096);
 		enum pst_rc rc = pst_tcp_send_space(p->conn) > 0 ? pst_tcp_write(p->conn, at, part)
@@ -441,6 +460,7 @@ site_fini(struct site *s)
 		TAILQ_REMOVE(&s->peers, p, link);
 		if (p->conn != NULL)
 			pst_tcp_abort(p->conn);
+		pst_tls_free(p->tls);
 		free(p->rx);
 		free(p);
 	}
@@ -460,5 +480,6 @@ site_fini(struct site *s)
 	pst_fabric_free(s->far_fabric);
 	pst_logger_free(s->logger);
 	unlink(s->log_path);
+	site_tls_fini(s);
 	free(s->sh);
 }

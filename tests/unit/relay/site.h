@@ -22,6 +22,9 @@ struct peer { /* one TCP connection of the far host */
 	size_t n, cap, seen;
 	const char *first;                /* to be said in the very turn the connection is up */
 	bool connected, eof, error, deaf; /* deaf: does not read */
+	bool hit_and_run;                 /* resets in the very turn the connection is up */
+	struct pst_tls *tls;              /* on: all that is said and heard goes through it */
+	bool tls_up, tls_failed, tls_eof; /* tls_eof: close_notify came */
 	TAILQ_ENTRY(peer) link;
 };
 
@@ -39,6 +42,11 @@ struct site {
 	struct pst_config_action action;
 	struct pst_config_listener listener;
 	struct pst_logger *logger;
+	struct pst_config_certificate certificate;
+	struct pst_config_tls_profile profile;
+	struct pst_crypto *far_crypto;
+	struct pst_tls_ctx *far_client, *far_server;
+	bool far_implicit; /* next hops begin with TLS */
 	char log_path[64];
 	bool cut; /* the wire */
 	TAILQ_HEAD(, peer) peers;
@@ -73,6 +81,20 @@ void peer_abort(struct peer *p);
 struct peer *hop_serve(struct site *s, uint16_t port);
 /* The client's part up to the RCPT being sent. */
 void client_envelope(struct peer *c, const char *rcpt);
+/*
+ * TLS, before site_start: the listener and both next hops get it in this mode, with a
+ * certificate that nobody verifies; the far side gets contexts for its two roles.
+ */
+void site_tls(struct site *s, enum pst_config_tls_mode mode);
+void site_tls_fini(struct site *s);
+void peer_tls(struct peer *p, struct pst_tls_ctx *ctx); /* from here on */
+bool peer_tls_up(struct peer *p, uint64_t ms);          /* the handshake is done */
+void peer_tls_read(struct peer *p);
+void peer_tls_write(struct peer *p, const void *b, size_t n); /* as one burst of records */
+void peer_tls_shutdown(struct peer *p);                       /* close_notify */
+/* Keeps bytes for the script to read. */
+void peer_heard(struct peer *p, const void *b, size_t n);
+
 /* The text of the log so far; caller frees. */
 char *site_log(struct site *s);
 

@@ -121,7 +121,9 @@ CELL(AT_CONNECT, BY_RST)
 CELL(AT_CONNECT, BY_SILENCE)
 ROW(AT_BANNER)
 ROW(AT_EHLO)
-ROW(AT_MAIL) ROW(AT_RCPT) ROW(AT_DATA) ROW(AT_BODY) ROW(AT_DOT)
+ROW(AT_MAIL)
+ROW(AT_RCPT)
+ROW(AT_DATA) ROW(AT_BODY) ROW(AT_DOT)
 
 	/* Before DATA another host is told everything again, and the client notices nothing. */
 	static void check_failover(enum stage at, enum way w)
@@ -171,7 +173,11 @@ FAILOVER(AT_EHLO, BY_RST)
 FAILOVER(AT_MAIL, BY_FIN)
 FAILOVER(AT_RCPT, BY_RST)
 FAILOVER(AT_RCPT, BY_SILENCE)
+FAILOVER(AT_EHLO, BY_421)
+FAILOVER(AT_MAIL, BY_421)
+FAILOVER(AT_RCPT, BY_421)
 FAILOVER(AT_DATA, BY_RST)
+FAILOVER(AT_DATA, BY_421)
 
 Test(faults, a_second_host_that_refuses_an_accepted_recipient_defers_the_message, .init = setup)
 {
@@ -259,7 +265,9 @@ check_client_gone(enum stage at, bool rst)
 	}
 GONE(AT_EHLO)
 GONE(AT_RCPT)
-GONE(AT_DATA) GONE(AT_BODY) GONE(AT_DOT)
+GONE(AT_DATA)
+GONE(AT_BODY)
+GONE(AT_DOT)
 
 	Test(faults, a_slow_client_meets_the_deadline_of_the_whole_command, .init = setup)
 {
