@@ -288,6 +288,32 @@ pst_cert_load(struct pst_crypto *c, const char *chain_file, const char *key_file
 	return PST_OK;
 }
 
+int64_t
+pst_cert_not_after(const char *chain_file, char *err, size_t errlen)
+{
+	struct pst_pem f;
+	X509 *x = NULL;
+	int64_t end = 0;
+	BIO *b;
+
+	if (pst_pem_open(&f, chain_file, err, errlen) != PST_OK)
+		return 0;
+	ERR_clear_error();
+	b = BIO_new_mem_buf(f.p, (int)f.n);
+	if (b != NULL)
+		x = PEM_read_bio_X509(b, NULL, NULL, NULL);
+	if (x != NULL)
+		end = seconds(X509_get0_notAfter(x));
+	if (end == 0)
+		snprintf(err, errlen, "%s: no PEM certificate whose end of validity can be read",
+			chain_file);
+	ERR_clear_error();
+	X509_free(x);
+	BIO_free(b);
+	pst_pem_close(&f);
+	return end;
+}
+
 void
 pst_cert_free(struct pst_cert *cert)
 {

@@ -43,6 +43,12 @@ enum pst_rc pst_cert_load(struct pst_crypto *c, const char *chain_file, const ch
 void pst_cert_free(struct pst_cert *cert);
 
 /*
+ * When the first certificate of a PEM file ends, seconds since the epoch; 0 and a
+ * text in err if the file cannot tell. Needs no context; judges nothing.
+ */
+int64_t pst_cert_not_after(const char *chain_file, char *err, size_t errlen);
+
+/*
  * The trust anchors of a PEM bundle (NULL: the system's), loaded once per context
  * and shared until the file changes. A reference for the caller (X509_STORE_free);
  * NULL and a text that names file and cause on error.

@@ -255,6 +255,50 @@ Test(cert, dates_are_a_warning_not_a_fault)
 	EVP_PKEY_free(k);
 }
 
+Test(cert, not_after_is_that_of_the_first_certificate)
+{
+	EVP_PKEY *k = pki_key("p256");
+	X509 *x = leaf(k, -30, -1);
+	const char *f = pki_path("end.pem");
+	int64_t yesterday = (int64_t)time(NULL) - 86400, end;
+	char err[512] = "untouched";
+
+	/* The key comes first, as in Postfix's chain files; and its mode is nobody's business. */
+	pki_write(&(struct pki_file){.path = f, .certs = {x, inter, root}, .key = k, .mode = 0644});
+	end = pst_cert_not_after(f, err, sizeof(err));
+	cr_expect(end > yesterday - 60 && end <= yesterday + 60, "%lld", (long long)end);
+	cr_expect_str_eq(err, "untouched");
+	cr_expect_eq(ERR_peek_error(), 0);
+	X509_free(x);
+	EVP_PKEY_free(k);
+}
+
+Test(cert, not_after_of_what_is_no_certificate_is_0_and_a_text)
+{
+	static const struct {
+		const char *text, *why;
+	} rows[] = {{"", "the file is empty"}, {"hello\n", "no PEM certificate"},
+		{"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+			"no PEM certificate"},
+		{"-----BEGIN CERTIFICATE-----\n", "no PEM certificate"}};
+	const char *f = pki_path("none.pem");
+	char err[512];
+
+	cr_expect_eq(pst_cert_not_after("/nonexistent", err, sizeof(err)), 0);
+	cr_expect_str_eq(err, "/nonexistent: cannot open: No such file or directory");
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		FILE *to = fopen(f, "w");
+
+		cr_assert_not_null(to);
+		fputs(rows[i].text, to);
+		fclose(to);
+		err[0] = 0;
+		cr_expect_eq(pst_cert_not_after(f, err, sizeof(err)), 0);
+		cr_expect(strstr(err, f) == err && strstr(err, rows[i].why) != NULL, "\"%s\"", err);
+		cr_expect_eq(ERR_peek_error(), 0);
+	}
+}
+
 Test(cert, a_short_error_buffer_is_not_overrun)
 {
 	char err[32];
