@@ -120,8 +120,10 @@ touch(struct pst_net *n, struct neigh *e)
 static void
 enter_state(struct pst_net *n, struct neigh *e, enum neigh_state state, uint64_t after)
 {
-	if (state != e->state)
+	if (state != e->state) {
 		e->tries = 0;
+		e->by_group = false;
+	}
 	e->state = (uint8_t)state;
 	e->deadline = after == UINT64_MAX ? UINT64_MAX : n->now + after;
 	n->neigh.next = PST_MIN(n->neigh.next, e->deadline);
@@ -134,12 +136,13 @@ reachable_time(struct pst_net *n)
 	return REACHABLE_TIME / 2 + (uint64_t)net_random(n) % (REACHABLE_TIME / 1000) * 1000;
 }
 
-/* Asks by group while unknown, else at the neighbour's own address. */
+/* Asks by group while unknown or in doubt, else at the neighbour's own address. */
 static void
 ask(struct pst_net *n, struct neigh *e)
 {
 	struct pst_port *p = &n->f->ports[e->port];
-	const struct rte_ether_addr *to = e->state == NEIGH_INCOMPLETE ? NULL : &e->mac;
+	bool group = e->state == NEIGH_INCOMPLETE || e->by_group;
+	const struct rte_ether_addr *to = group ? NULL : &e->mac;
 	bool sent =
 		pst_ip_is4(&e->ip) ? arp_request(n, p, &e->ip, to) : nd_solicit(n, p, &e->ip, to);
 
@@ -255,6 +258,7 @@ neigh_suspect(struct pst_net *n, struct pst_port *p, const struct pst_ip *hop)
 	if (e == NULL || e->state == NEIGH_INCOMPLETE || e->state == NEIGH_PROBE)
 		return;
 	enter_state(n, e, NEIGH_PROBE, RETRANS_TIMER);
+	e->by_group = true; /* one that moved would not hear a unicast probe */
 	ask(n, e);
 }
 

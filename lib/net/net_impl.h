@@ -113,7 +113,8 @@ struct neigh {
 	uint64_t deadline;  /* of the state; UINT64_MAX: none */
 	uint16_t port;
 	uint8_t state, tries;
-	bool used; /* we sent through it: on the `used` list */
+	bool used;     /* we sent through it: on the `used` list */
+	bool by_group; /* probe by group: its link-layer address itself is in doubt */
 	struct rte_ether_addr mac;
 	uint8_t nqueued;
 	struct rte_mbuf *queue[NET_NEIGH_QUEUE];
