@@ -224,6 +224,9 @@ struct tx {
 	bool dot_sent;
 	bool done;           /* logged */
 	struct verdict fail; /* what further recipients and DATA are told */
+	bool wanted;         /* the client heard yes to a recipient */
+	uint16_t no_code;    /* the last no to one */
+	char no_text[256];
 	struct pst_smtp_dot dot;
 	uint64_t t_mail, t_rcpt, t_ready, t_data, t_dot; /* ms, for delays= */
 	uint64_t size;                                   /* message bytes relayed, ours included */

@@ -75,6 +75,9 @@ abandon_tx(struct session *s, const char *why)
 	} else if (tx->fail.code != 0)
 		tx_finish(s, tx->fail.code >= 500 ? "rejected" : "deferred", tx->fail.code,
 			tx->fail.enh, tx->fail.text);
+	else if (tx->no_code != 0 && !tx->wanted) /* nothing was left to send */
+		tx_finish(s, tx->no_code >= 500 ? "rejected" : "deferred", tx->no_code, NULL,
+			tx->no_text);
 	else
 		tx_finish(s, "aborted", 0, NULL, why);
 }

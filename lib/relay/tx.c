@@ -122,9 +122,16 @@ tx_drop_hop(struct session *s)
 static void
 reply_rcpt(struct session *s, struct rcpt *r, unsigned code, const char *enh, const char *text)
 {
+	struct tx *tx = s->tx;
+
 	r->answered = true;
-	if (code >= 400)
+	if (code >= 400) {
+		tx->no_code = (uint16_t)code;
+		snprintf(tx->no_text, sizeof(tx->no_text), "%s", text);
 		log_rcpt_refused(s, r, code, text);
+	} else {
+		tx->wanted = true;
+	}
 	session_say(s, code, enh, text);
 }
 

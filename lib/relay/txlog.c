@@ -231,6 +231,7 @@ date_now(char *buf, size_t cap)
 	strftime(buf, cap, "%a, %d %b %Y %H:%M:%S +0000", &tm);
 }
 
+/* Opt-info = [Via] [With] [ID] [For] [Additional-Registered-Clauses]: `tls` is one of the last. */
 size_t
 received_write(struct session *s, char *buf, size_t cap)
 {
@@ -251,6 +252,6 @@ received_write(struct session *s, char *buf, size_t cap)
 		"%s%s%s;\r\n\t%s\r\n",
 		s->smtp.helo != NULL ? s->smtp.helo : "unknown",
 		pst_ip_is4(&at.ip) ? "" : "IPv6:", pst_ip_str(&at.ip, ip), s->ln->hostname,
-		s->sh->token, pst_smtp_server_with(&s->smtp), tx_id(s, id), tls, rcpt, date);
+		s->sh->token, pst_smtp_server_with(&s->smtp), tx_id(s, id), rcpt, tls, date);
 	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }

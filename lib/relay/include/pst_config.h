@@ -82,7 +82,7 @@ struct pst_config_metrics {
 
 struct pst_config_timeouts { /* ms; features.md section 3 */
 	uint32_t client_command; /* 300 s: a whole command, not a read */
-	uint32_t client_data;	 /* 180 s without a body byte */
+	uint32_t client_data;	 /* 180 s with less than 512 body octets */
 	uint32_t client_tls;	 /* 30 s */
 	uint32_t connect;	 /* 30 s */
 	uint32_t tls;		 /* 30 s */
@@ -202,7 +202,8 @@ struct pst_config {
 	struct pst_config_route *routes;
 	unsigned nnext_hops;
 	struct pst_config_next_hop *next_hops;
-	void *arena; /* private to lib/control */
+	void *arena;	/* private to lib/control */
+	void *document; /* the same: the JSON it was read from */
 };
 
 #endif

@@ -123,7 +123,8 @@ ROW(AT_BANNER)
 ROW(AT_EHLO)
 ROW(AT_MAIL)
 ROW(AT_RCPT)
-ROW(AT_DATA) ROW(AT_BODY) ROW(AT_DOT)
+ROW(AT_DATA)
+ROW(AT_BODY) ROW(AT_DOT)
 
 	/* Before DATA another host is told everything again, and the client notices nothing. */
 	static void check_failover(enum stage at, enum way w)
@@ -269,7 +270,7 @@ GONE(AT_DATA)
 GONE(AT_BODY)
 GONE(AT_DOT)
 
-	Test(faults, a_slow_client_meets_the_deadline_of_the_whole_command, .init = setup)
+Test(faults, a_slow_client_meets_the_deadline_of_the_whole_command, .init = setup)
 {
 	struct peer *c;
 

@@ -226,6 +226,26 @@ Test(hostile, recipients_the_next_hop_refuses_are_limited_too, .init = setup)
 	site_fini(&s);
 }
 
+Test(hostile, a_transaction_whose_every_recipient_was_refused_is_logged_as_rejected, .init = setup)
+{
+	struct peer *c;
+	char *log;
+
+	site_start(&s);
+	c = site_client(&s);
+	client_envelope(c, "b@nowhere.example");
+	peer_expect(c, "550 5.7.1", 5000);
+	peer_send(c, "QUIT\r\n");
+	cr_assert(peer_ends(c, 5000));
+	cr_assert_eq(s.sh->c.transactions_rejected, 1);
+	cr_assert_eq(s.sh->c.transactions_aborted, 0);
+	log = site_log(&s);
+	cr_assert_not_null(strstr(log, "delays="));
+	cr_assert_not_null(strstr(strstr(log, "delays="), "status=rejected"), "%s", log);
+	free(log);
+	site_fini(&s);
+}
+
 /* ---- next hops ---- */
 
 Test(hostile, a_yes_before_the_end_of_the_message_is_no_yes, .init = setup)

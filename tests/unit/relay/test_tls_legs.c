@@ -104,7 +104,8 @@ check_mail(void)
 	h = tls_body(c, "b@one.example", SITE_HOP_A);
 	peer_send(c, "A: b\r\n\r\n..x\r\n.\r\n");
 	peer_expect(h, "with ESMTPS id ", 5000);
-	peer_expect(h, "tls TLS_", 0);
+	peer_expect(
+		h, "\r\n\tfor <b@one.example>\r\n\ttls TLS_", 0); /* RFC 5321 4.4: in this order */
 	peer_expect(h, "\r\nA: b\r\n\r\n..x\r\n.\r\n", 0);
 	peer_send(h, "250 2.0.0 taken\r\n");
 	peer_expect(c, "250 2.0.0 taken", 5000);
