@@ -256,7 +256,7 @@ static const struct pst_key_type metrics_type = {
 #define TIMEOUT(key, seconds) SECONDS(#key, pst_config_timeouts, key, 1, DAY, (seconds)*1000)
 static const struct pst_key timeout_keys[] = {
 	{TIMEOUT(client_command, 300), .help = "A client's whole command, not one read of it."},
-	{TIMEOUT(client_data, 180), .help = "A client's message without a byte."},
+	{TIMEOUT(client_data, 180), .help = "A client's message with less than 512 bytes."},
 	{TIMEOUT(client_tls, 30), .help = "The TLS handshake with a client."},
 	{TIMEOUT(connect, 30), .help = "TCP connection to one address of a next hop."},
 	{TIMEOUT(tls, 30), .help = "The TLS handshake with a next hop."},
