@@ -355,6 +355,103 @@ Test(hostile, a_next_hop_that_failed_at_data_is_let_go_at_once, .init = setup)
 	site_fini(&s);
 }
 
+/* ---- a connection kept for its session ---- */
+
+static struct peer *
+one_mail_kept(struct peer *c)
+{
+	struct peer *h = in_body(c);
+
+	peer_send(c, "x\r\n.\r\n");
+	peer_expect(h, "\r\n.\r\n", 5000);
+	peer_send(h, "250 ok\r\n");
+	peer_expect(c, "250 2.0.0", 5000);
+	cr_assert_eq(s.sh->npool, 0);
+	return h;
+}
+
+Test(hostile, a_session_keeps_its_connection_and_nobody_else_gets_it, .init = setup)
+{
+	struct peer *c, *other, *h;
+
+	s.hops[0].reuse = PST_REUSE_SESSION;
+	site_start(&s);
+	c = site_client(&s);
+	h = one_mail_kept(c);
+	other = site_client(&s);
+	client_envelope(other, "b@one.example");
+	cr_assert_not_null(site_accept(&s, SITE_HOP_A, 5000));
+	peer_send(c, "MAIL FROM:<a@client.example>\r\nRCPT TO:<c@one.example>\r\n");
+	peer_expect(h, "RCPT TO:<c@one.example>\r\n", 5000);
+	peer_send(c, "QUIT\r\n");
+	peer_send(h, "250 ok\r\n250 ok\r\n");
+	peer_expect(c, "221 ", 5000);
+	cr_assert(peer_ends(h, 5000));
+	site_fini(&s);
+}
+
+Test(hostile, a_kept_connection_that_ends_between_mails_is_replaced, .init = setup)
+{
+	struct peer *c, *h;
+
+	s.hops[0].reuse = PST_REUSE_SESSION;
+	site_start(&s);
+	c = site_client(&s);
+	h = one_mail_kept(c);
+	peer_send(h, "421 4.4.2 idle\r\n");
+	peer_close(h);
+	site_run(&s, 1000);
+	peer_send(c, "MAIL FROM:<a@client.example>\r\nRCPT TO:<c@one.example>\r\n");
+	h = hop_serve(&s, SITE_HOP_A);
+	peer_expect(h, "RCPT TO:<c@one.example>\r\n", 5000);
+	peer_send(h, "250 ok\r\n250 ok\r\n");
+	peer_expect(c, "250 2.1.5", 5000);
+	site_fini(&s);
+}
+
+/* ---- chunks ---- */
+
+Test(hostile, a_next_hop_that_dies_between_chunks_is_told_at_the_next, .init = setup)
+{
+	struct peer *c, *h;
+
+	site_start(&s);
+	c = site_client(&s);
+	h = accepted(c);
+	peer_send(c, "BDAT 4\r\nab\r\n");
+	peer_expect(h, "DATA\r\n", 5000);
+	peer_send(h, "354 go\r\n");
+	peer_expect(c, "250 2.0.0", 5000);
+	peer_abort(h);
+	site_run(&s, 1000);
+	peer_send(c, "BDAT 2 LAST\r\ncd");
+	peer_expect(c, "451 4.4.2", 5000);
+	peer_send(c, "NOOP\r\n");
+	peer_expect(c, "250 2.0.0", 5000);
+	cr_assert_eq(s.sh->c.transactions_deferred, 1);
+	site_fini(&s);
+}
+
+Test(hostile, rset_between_chunks_sends_no_dot, .init = setup)
+{
+	struct peer *c, *h;
+
+	site_start(&s);
+	c = site_client(&s);
+	h = accepted(c);
+	peer_send(c, "BDAT 4\r\nab\r\n");
+	peer_expect(h, "DATA\r\n", 5000);
+	peer_send(h, "354 go\r\n");
+	peer_expect(c, "250 2.0.0", 5000);
+	peer_send(c, "RSET\r\n");
+	peer_expect(c, "250 2.0.0", 5000);
+	cr_assert(peer_ends(h, 5000));
+	cr_assert_null(strstr(h->rx, "\r\n.\r\n"));
+	cr_assert_eq(s.sh->npool, 0);
+	cr_assert_eq(s.sh->c.transactions_aborted, 1);
+	site_fini(&s);
+}
+
 /* ---- the end ---- */
 
 Test(hostile, what_runs_at_the_stop_is_cut_with_421, .init = setup)
