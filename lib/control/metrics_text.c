@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Numbers as text, in OpenMetrics 1.0 or the older format of Prometheus. Pure: all
+ * that is told comes in with the call.
+ *
+ * The two formats differ in little, all of it here: OpenMetrics names a counter's
+ * family without `_total`, knows the type `info`, and ends with `# EOF`.
+ *
+ * Every family is there from the first scrape with all its series, zeros too: a
+ * rate over a series that appears with its first event misses that event. Labels
+ * are fixed sets and the operator's own names of workers and certificates, never
+ * anything a peer sent. docs/metrics.md has the list.
+ */
+#include "metrics_int.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct out {
+	char *p; /* NULL: memory was short, and nothing is written any more */
+	size_t n, cap;
+	enum pst_metrics_format format;
+};
+
+static void PST_PRINTF(2, 3) put(struct out *o, const char *fmt, ...)
+{
+	va_list ap;
+	char *more;
+	int n;
+
+	if (o->p == NULL)
+		return;
+	for (;;) {
+		va_start(ap, fmt);
+		n = vsnprintf(o->p + o->n, o->cap - o->n, fmt, ap);
+		va_end(ap);
+		if (n >= 0 && (size_t)n < o->cap - o->n)
+			break;
+		more = n < 0 ? NULL : realloc(o->p, o->cap * 2 + (size_t)n);
+		if (more == NULL) {
+			free(o->p);
+			o->p = NULL;
+			return;
+		}
+		o->p = more;
+		o->cap = o->cap * 2 + (size_t)n;
+	}
+	o->n += (size_t)n;
+}
+
+/*
+ * A label's value between its quotes. OpenMetrics 1.0: "escaped-char: \n, \", \\", the rest
+ * is UTF-8; ours is ASCII, and anything else becomes a question mark.
+ */
+static const char *
+escaped(const char *value, char buf[160])
+{
+	size_t n = 0;
+
+	for (; *value != '\0' && n < 156; value++) {
+		if (*value == '\n' || *value == '"' || *value == '\\')
+			buf[n++] = '\\';
+		buf[n++] = *value == '\n' ? 'n' : *value < ' ' || *value == 0x7f ? '?' : *value;
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+/* ---- families ---- */
+
+enum type { COUNTER, GAUGE, HISTOGRAM, INFO };
+
+/* HELP and TYPE of a family. The samples that follow are all there is of it. */
+static void
+family(struct out *o, enum type type, const char *name, const char *help)
+{
+	static const char *const types[] = {"counter", "gauge", "histogram", "info"};
+	const char *suffix = "", *word = types[type];
+
+	if (o->format == PST_METRICS_CLASSIC && type == COUNTER)
+		suffix = "_total";
+	if (o->format == PST_METRICS_CLASSIC && type == INFO) {
+		suffix = "_info";
+		word = "gauge";
+	}
+	put(o, "# HELP postern_%s%s %s\n", name, suffix, help);
+	put(o, "# TYPE postern_%s%s %s\n", name, suffix, word);
+}
+
+static void
+gauge(struct out *o, const char *name, const char *help, uint64_t value)
+{
+	family(o, GAUGE, name, help);
+	put(o, "postern_%s %" PRIu64 "\n", name, value);
+}
+
+static void
+counter(struct out *o, const char *name, const char *help, uint64_t value)
+{
+	family(o, COUNTER, name, help);
+	put(o, "postern_%s_total %" PRIu64 "\n", name, value);
+}
+
+/* A number that each worker has, at `offset` of its statistics. */
+static void
+by_worker(struct out *o, const struct pst_metrics_input *in, enum type type, const char *name,
+	const char *help, size_t offset)
+{
+	uint64_t v;
+
+	family(o, type, name, help);
+	for (unsigned w = 0; w < in->nworkers; w++) {
+		memcpy(&v, (const char *)&in->workers[w] + offset, sizeof(v));
+		put(o, "postern_%s%s{worker=\"%u\"} %" PRIu64 "\n", name,
+			type == COUNTER ? "_total" : "", w, v);
+	}
+}
+
+/* ---- the process ---- */
+
+static void
+build_info(struct out *o, const struct pst_metrics_input *in)
+{
+	char version[160], crypto[160], dpdk[160];
+
+	family(o, INFO, "build", "Versions of Postern and of the libraries it runs with");
+	put(o, "postern_build_info{version=\"%s\",openssl=\"%s\",dpdk=\"%s\"} 1\n",
+		escaped(in->version, version), escaped(in->crypto_library, crypto),
+		escaped(in->dpdk, dpdk));
+}
+
+static void
+configuration(struct out *o, const struct pst_metrics_input *in)
+{
+	char name[160];
+
+	gauge(o, "config_generation", "Generation of the running configuration; 1 is the first",
+		in->generation);
+	family(o, COUNTER, "config_reload", "Configurations pushed, by what became of them");
+	put(o, "postern_config_reload_total{result=\"ok\"} %" PRIu64 "\n", in->reloads);
+	put(o, "postern_config_reload_total{result=\"refused\"} %" PRIu64 "\n",
+		in->reloads_refused);
+	gauge(o, "config_last_reload_refused",
+		"1 if the last configuration that was pushed was refused", in->last_reload_refused);
+	family(o, GAUGE, "cert_not_after_seconds",
+		"End of validity of a configured certificate, seconds since the epoch");
+	for (unsigned i = 0; i < in->ncerts; i++)
+		if (in->certs[i].not_after != 0)
+			put(o, "postern_cert_not_after_seconds{name=\"%s\"} %" PRId64 "\n",
+				escaped(in->certs[i].name, name), in->certs[i].not_after);
+}
+
+static void
+process(struct out *o, const struct pst_metrics_input *in)
+{
+	build_info(o, in);
+	gauge(o, "start_time_seconds", "When the gateway started, seconds since the epoch",
+		in->start_time);
+	gauge(o, "draining", "1 while no new sessions are taken", in->draining);
+	configuration(o, in);
+	counter(o, "log_lines_dropped", "Log lines lost because the log could not keep up",
+		in->log_lines_dropped);
+	gauge(o, "workers", "Workers", in->nworkers);
+	gauge(o, "hugepages", "1 if packet memory is in hugepages", in->hugepages);
+	gauge(o, "dpdk_heap_bytes", "Packet memory that DPDK has from the system", in->heap_bytes);
+	gauge(o, "dpdk_heap_used_bytes", "Packet memory given out, pools counted whole",
+		in->heap_used_bytes);
+	gauge(o, "tls_heap_bytes", "OpenSSL's heap, contexts and certificates included",
+		in->memory.tls_live_bytes);
+	gauge(o, "session_record_bytes", "Size of a client session's record",
+		in->memory.session_bytes);
+	gauge(o, "nexthop_record_bytes", "Size of a next-hop connection's record",
+		in->memory.hop_bytes);
+}
+
+/* ---- workers ---- */
+
+static void
+tcp_usage(struct out *o, const struct pst_metrics_input *in)
+{
+	static const struct {
+		const char *name, *help;
+		size_t offset;
+	} rows[] = {
+		{"tcp_connections", "TCP connection records in use, half-open ones included",
+			offsetof(struct pst_tcp_usage, conns)},
+		{"tcp_connections_limit", "TCP connection records there are",
+			offsetof(struct pst_tcp_usage, max_conns)},
+		{"tcp_half_open", "TCP connections whose handshake is not finished",
+			offsetof(struct pst_tcp_usage, half_open)},
+		{"tcp_time_wait", "TCP connections in TIME_WAIT",
+			offsetof(struct pst_tcp_usage, time_wait)},
+	};
+	uint32_t v;
+
+	for (unsigned i = 0; i < PST_COUNT(rows); i++) {
+		family(o, GAUGE, rows[i].name, rows[i].help);
+		for (unsigned w = 0; w < in->nworkers; w++) {
+			memcpy(&v, (const char *)&in->workers[w].usage + rows[i].offset, sizeof(v));
+			put(o, "postern_%s{worker=\"%u\"} %" PRIu32 "\n", rows[i].name, w, v);
+		}
+	}
+}
+
+static void
+gauges(struct out *o, const struct pst_metrics_input *in)
+{
+#define AT(member) offsetof(struct pst_worker_stats, member)
+	by_worker(o, in, GAUGE, "sessions_live", "Client sessions now", AT(live_sessions));
+	by_worker(o, in, GAUGE, "pooled_connections",
+		"Connections to next hops kept for the next message", AT(pooled_connections));
+	by_worker(o, in, GAUGE, "mbufs_in_use", "Packet buffers in use", AT(mbufs_in_use));
+	by_worker(o, in, GAUGE, "mbufs_limit", "Packet buffers there are", AT(mbufs_total));
+	tcp_usage(o, in);
+	by_worker(o, in, COUNTER, "worker_loops", "Turns of the worker's loop", AT(loops));
+	by_worker(o, in, COUNTER, "worker_busy_loops", "Turns that found work", AT(busy_loops));
+}
+
+/* All counters of one library, as its own table has them. */
+static void
+counters(struct out *o, const struct pst_metrics_input *in, const char *lib,
+	const struct pst_counter_desc *desc, size_t base)
+{
+	char name[96], help[160];
+
+	for (; desc->name != NULL; desc++) {
+		snprintf(name, sizeof(name), "%s_%s", lib, desc->name);
+		/* "bytes sent" begins a sentence here. */
+		snprintf(help, sizeof(help), "%s", desc->help);
+		if (help[0] >= 'a' && help[0] <= 'z')
+			help[0] = (char)(help[0] - 'a' + 'A');
+		by_worker(o, in, COUNTER, name, help, base + desc->offset);
+	}
+}
+
+/* ---- families with labels: the sum of all workers ---- */
+
+static const char *const legs[PST_LEGS] = {
+	[PST_LEG_CLIENT] = "client", [PST_LEG_NEXTHOP] = "nexthop"};
+static const char *const stages[PST_STAGES] = {[PST_STAGE_CONNECT] = "connect",
+	[PST_STAGE_HELO] = "helo",
+	[PST_STAGE_MAIL] = "mail",
+	[PST_STAGE_RCPT] = "rcpt",
+	[PST_STAGE_DATA] = "data",
+	[PST_STAGE_BODY] = "body"};
+
+/* Labels are nothing but uint64_t, so adding them up needs no list of members. */
+static void
+sum_labels(const struct pst_metrics_input *in, struct pst_relay_labels *sum)
+{
+	uint64_t *to = (uint64_t *)sum;
+
+	_Static_assert(sizeof(*sum) % sizeof(*to) == 0, "labels are an array of counters");
+	memset(sum, 0, sizeof(*sum));
+	for (unsigned w = 0; w < in->nworkers; w++) {
+		const uint64_t *from = (const uint64_t *)&in->workers[w].labels;
+
+		for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+			to[i] += from[i];
+	}
+}
+
+static void
+handshakes(struct out *o, const struct pst_relay_labels *l)
+{
+	family(o, COUNTER, "handshakes", "TLS handshakes finished");
+	for (unsigned leg = 0; leg < PST_LEGS; leg++)
+		for (unsigned v = 0; v < 2; v++)
+			for (unsigned c = 0; c < PST_CIPHERS; c++)
+				for (unsigned r = 0; r < 2; r++)
+					put(o,
+						"postern_handshakes_total{leg=\"%s\",version=\"%"
+						"s\","
+						"cipher=\"%s\",resumed=\"%u\"} %" PRIu64 "\n",
+						legs[leg], v ? "TLSv1.3" : "TLSv1.2",
+						pst_relay_cipher_names[c], r,
+						l->handshakes[leg][v][c][r]);
+}
+
+static void
+by_leg(struct out *o, const char *name, const char *help, const uint64_t values[PST_LEGS])
+{
+	family(o, COUNTER, name, help);
+	for (unsigned leg = 0; leg < PST_LEGS; leg++)
+		put(o, "postern_%s_total{leg=\"%s\"} %" PRIu64 "\n", name, legs[leg], values[leg]);
+}
+
+/*
+ * Seconds from microseconds, without an exponent and with at least one decimal:
+ * OpenMetrics 1.0 wants le="1.0" rather than "1", so that a bound has one spelling.
+ */
+static const char *
+seconds(uint64_t us, char buf[32])
+{
+	int n = snprintf(buf, 32, "%" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
+
+	while (buf[n - 1] == '0' && buf[n - 2] != '.')
+		buf[--n] = '\0';
+	return buf;
+}
+
+/* `le` buckets are cumulative here and are not in the workers' counters. */
+static void
+handshake_seconds(struct out *o, const struct pst_relay_labels *l)
+{
+	char text[32];
+
+	family(o, HISTOGRAM, "handshake_seconds",
+		"Time from the first to the last byte of a TLS handshake");
+	for (unsigned leg = 0; leg < PST_LEGS; leg++) {
+		uint64_t n = 0;
+
+		for (unsigned b = 0; b < PST_HS_BUCKETS; b++) {
+			n += l->handshake_us[leg][b];
+			put(o,
+				"postern_handshake_seconds_bucket{leg=\"%s\",le=\"%s\"} %" PRIu64
+				"\n",
+				legs[leg],
+				b < PST_HS_BUCKETS - 1 ? seconds(pst_relay_hs_bounds_us[b], text)
+						       : "+Inf",
+				n);
+		}
+		/* The count is that of the buckets: a worker may be between its two additions. */
+		put(o, "postern_handshake_seconds_sum{leg=\"%s\"} %s\n", legs[leg],
+			seconds(l->handshake_us_sum[leg], text));
+		put(o, "postern_handshake_seconds_count{leg=\"%s\"} %" PRIu64 "\n", legs[leg], n);
+	}
+}
+
+static void
+replies(struct out *o, const struct pst_relay_labels *l)
+{
+	family(o, COUNTER, "replies", "Replies to clients, by class and stage of the session");
+	for (unsigned c = 2; c <= 5; c++)
+		for (unsigned s = 0; s < PST_STAGES; s++)
+			put(o, "postern_replies_total{class=\"%uxx\",stage=\"%s\"} %" PRIu64 "\n",
+				c, stages[s], l->replies[c][s]);
+}
+
+static void
+limits(struct out *o, const struct pst_relay_labels *l)
+{
+	family(o, COUNTER, "limit_refusals", "Clients refused with 421, by the limit they met");
+	for (unsigned i = 0; i < PST_LIMITS; i++)
+		put(o, "postern_limit_refusals_total{limit=\"%s\"} %" PRIu64 "\n",
+			pst_relay_limit_names[i], l->limit_refusals[i]);
+}
+
+static void
+labelled(struct out *o, const struct pst_metrics_input *in)
+{
+	struct pst_relay_labels sum;
+
+	sum_labels(in, &sum);
+	handshakes(o, &sum);
+	by_leg(o, "handshake_failures", "TLS handshakes that failed", sum.handshake_failures);
+	handshake_seconds(o, &sum);
+	by_leg(o, "plaintext_transactions", "Transactions that went in clear on that leg",
+		sum.plaintext_sessions);
+	replies(o, &sum);
+	limits(o, &sum);
+}
+
+char *
+pst_metrics_text(const struct pst_metrics_input *in, enum pst_metrics_format format, size_t *len)
+{
+	struct out o = {.cap = 64 * 1024, .format = format};
+
+	o.p = malloc(o.cap);
+	process(&o, in);
+	gauges(&o, in);
+	labelled(&o, in);
+	counters(
+		&o, in, "relay", pst_relay_counter_descs, offsetof(struct pst_worker_stats, relay));
+	counters(&o, in, "net", pst_net_counter_descs, offsetof(struct pst_worker_stats, net));
+	counters(&o, in, "tcp", pst_tcp_counter_descs, offsetof(struct pst_worker_stats, tcp));
+	/* OpenMetrics 1.0: "MUST end with EOF", so that a text cut short is known as such. */
+	if (format == PST_METRICS_OPENMETRICS)
+		put(&o, "# EOF\n");
+	*len = o.n;
+	return o.p;
+}
+
+/* ---- which of the two ---- */
+
+const char *
+pst_metrics_content_type(enum pst_metrics_format format)
+{
+	return format == PST_METRICS_OPENMETRICS
+		       ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+		       : "text/plain; version=0.0.4; charset=utf-8";
+}
+
+static size_t
+trim(const char **p, size_t n)
+{
+	while (n > 0 && (**p == ' ' || **p == '\t')) {
+		(*p)++;
+		n--;
+	}
+	while (n > 0 && ((*p)[n - 1] == ' ' || (*p)[n - 1] == '\t'))
+		n--;
+	return n;
+}
+
+static bool
+is_word(const char *p, size_t n, const char *word)
+{
+	return n == strlen(word) && strncasecmp(p, word, n) == 0;
+}
+
+/* A weight of RFC 9110 12.4.2, "0.75", in thousandths; what is no weight is none. */
+static unsigned
+weight(const char *p, size_t n)
+{
+	unsigned v = 0, scale = 1000;
+
+	if (n == 0 || n > 5 || (p[0] != '0' && p[0] != '1') || (n > 1 && p[1] != '.'))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (i == 1)
+			continue;
+		if (p[i] < '0' || p[i] > '9')
+			return 0;
+		v += (unsigned)(p[i] - '0') * scale;
+		scale /= 10;
+	}
+	return v > 1000 ? 0 : v;
+}
+
+struct media {
+	bool openmetrics, plain;
+	unsigned q;
+};
+
+/* One element of the list, "type/subtype;name=value;...": what it names, and its weight. */
+static struct media
+media_range(const char *p, size_t n)
+{
+	size_t end = strcspn(p, ";") < n ? strcspn(p, ";") : n;
+	const char *word = p;
+	size_t len = trim(&word, end);
+	struct media m = {.openmetrics = is_word(word, len, "application/openmetrics-text"),
+		.plain = is_word(word, len, "text/plain") || is_word(word, len, "text/*") ||
+			 is_word(word, len, "*/*"),
+		.q = 1000};
+
+	while (end < n) {
+		const char *param = p + end + 1;
+		size_t rest = n - end - 1;
+		size_t plen = strcspn(param, ";") < rest ? strcspn(param, ";") : rest;
+
+		end += plen + 1;
+		plen = trim(&param, plen);
+		if (plen >= 2 && strncasecmp(param, "q=", 2) == 0)
+			m.q = weight(param + 2, plen - 2);
+		/* Only 1.0.0 is spoken; who asks for another version does not get it for that. */
+		else if (plen >= 8 && strncasecmp(param, "version=", 8) == 0 &&
+			 !is_word(param + 8, plen - 8, "1.0.0"))
+			m.openmetrics = false;
+	}
+	return m;
+}
+
+enum pst_metrics_format
+pst_metrics_negotiate(const char *accept)
+{
+	unsigned openmetrics = 0, plain = 0;
+
+	if (accept == NULL)
+		return PST_METRICS_CLASSIC;
+	for (const char *p = accept;; p++) {
+		size_t n = strcspn(p, ",");
+		struct media m = media_range(p, n);
+
+		if (m.openmetrics)
+			openmetrics = PST_MAX(openmetrics, m.q);
+		if (m.plain)
+			plain = PST_MAX(plain, m.q);
+		p += n;
+		if (*p == '\0')
+			break;
+	}
+	return openmetrics > 0 && openmetrics >= plain ? PST_METRICS_OPENMETRICS
+						       : PST_METRICS_CLASSIC;
+}
