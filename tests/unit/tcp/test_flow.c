@@ -563,3 +563,95 @@ Test(idle, connection_holds_no_mbuf_and_no_timer)
 	cr_assert_eq(pst_tcp_next_deadline(w->t), UINT64_MAX);
 	world_free(w);
 }
+
+/* ---- found missing by changing the code and seeing no test fail ---- */
+
+Test(rtx, acknowledgement_after_a_timeout_carries_the_highest_number)
+{
+	struct world *w = world_new(&plain);
+
+	open_passive(w);
+	write_bytes(w, 14600);
+	pass_ms(w, 300);
+	w->nout = 0;
+	put_next(w, ACK, 10);
+	cr_assert_eq(w->nout, 1);
+	cr_assert_eq(w->out[0].len, 0);
+	cr_assert_eq(w->out[0].seq, w->rcv + 14600, "an older one looks like a duplicate");
+	world_free(w);
+}
+
+Test(rtx, every_byte_is_right_however_acknowledgements_cut_the_queue)
+{
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct world *w = world_new(&scaled);
+		struct pst_rand r;
+		uint32_t una, total = 200000, highest = 0;
+
+		pst_rand_seed(&r, seed);
+		open_passive(w);
+		una = w->rcv;
+		for (uint32_t i = 0; i < total; i++)
+			bytes[i] = world_byte(una + i);
+		cr_assert_eq(pst_tcp_write(w->c, bytes, total), PST_OK);
+		turn(w);
+		while (una != w->iss + 1 + total) {
+			check_sent(w);
+			for (unsigned i = 0; i < w->nout; i++)
+				highest = PST_MAX(highest, w->out[i].seq + w->out[i].len - una);
+			w->nout = 0;
+			if (highest == 0 || pst_rand_below(&r, 8) == 0) {
+				pass_ms(w, 500);
+				continue;
+			}
+			uint32_t n = 1 + pst_rand_below(&r, highest);
+
+			una += n;
+			highest -= n;
+			put(w, ACK, w->snd, una, 0);
+		}
+		cr_assert_eq(pst_tcp_unsent(w->c), 0);
+		world_free(w);
+	}
+}
+
+Test(window, fin_does_not_pass_its_edge)
+{
+	struct world *w = world_new(&plain);
+
+	w->wnd = 1000;
+	open_passive(w);
+	write_bytes(w, 1000);
+	pst_tcp_shutdown(w->c);
+	turn(w);
+	for (unsigned i = 0; i < w->nout; i++)
+		cr_assert_not(w->out[i].flags & FIN);
+	w->nout = 0;
+	put(w, ACK, w->snd, w->rcv + 1000, 0);
+	cr_assert_eq(w->nout, 1);
+	cr_assert(w->out[0].flags & FIN);
+	world_free(w);
+}
+
+Test(window, probes_slow_down_even_when_each_byte_is_taken)
+{
+	struct world *w = world_new(&plain);
+	unsigned probes = 0;
+
+	open_passive(w);
+	w->wnd = 0;
+	put(w, ACK, w->snd, w->rcv, 0);
+	write_bytes(w, 5000);
+	for (int s = 0; s < 3000; s++) {
+		pass_ms(w, 100);
+		if (w->nout == 0)
+			continue;
+		cr_assert_eq(w->out[0].len, 1);
+		w->rcv += w->out[0].len;
+		probes++;
+		w->nout = 0;
+		put(w, ACK, w->snd, w->rcv, 0);
+	}
+	cr_assert(probes >= 8 && probes < 20, "%u in 300 s", probes);
+	world_free(w);
+}

@@ -445,3 +445,22 @@ Test(records, are_small)
 	cr_assert_leq(usage(w).tcb_bytes, 640, "%zu", usage(w).tcb_bytes);
 	world_free(w);
 }
+
+Test(limits, connection_that_waits_for_memory_may_be_aborted)
+{
+	struct world *w = world_new(&(struct world_conf){.ndata = 511});
+	static struct rte_mbuf *held[512];
+	unsigned n = 0;
+
+	open_passive(w);
+	while (rte_mempool_avail_count(w->net->data) > 40)
+		held[n++] = rte_pktmbuf_alloc(w->net->data);
+	cr_assert_eq(pst_tcp_send_space(w->c), 0);
+	pst_tcp_abort(w->c);
+	w->c = NULL;
+	pass_ms(w, 100);
+	cr_assert_eq(pst_tcp_next_deadline(w->t), UINT64_MAX);
+	while (n > 0)
+		rte_pktmbuf_free(held[--n]);
+	world_free(w);
+}
