@@ -178,7 +178,8 @@ def next_hops_verdict_on_the_message_is_passed_on(t):
 
 @case(timeout=60)
 def next_hop_death_in_the_body_gives_451(t):
-    h = t.scripted(times={"block": 2})
+    # A small receive buffer: what a stalled peer's kernel takes must not be all of it.
+    h = t.scripted(times={"block": 2}, hop={"rcvbuf": 65536})
     for how in (Die(), Die(rst=True), Stall()):
         h.on = {"body": lambda c, data, how=how: how if len(data) > 1000000 else None}
         with begin(t) as c:

@@ -270,7 +270,7 @@ class NextHop:
                 "DSN", "CHUNKING")
 
     def __init__(self, lab, addr="192.0.2.21", port=25, tls="starttls", cert=None, on=None,
-                 keywords=KEYWORDS, name="mail.example.org"):
+                 keywords=KEYWORDS, name="mail.example.org", rcvbuf=None):
         self.on, self.keywords, self.name, self.tls = on or {}, keywords, name, tls
         self.conns = []
         self.addr, self.port = addr, port
@@ -284,6 +284,8 @@ class NextHop:
         with netns(lab.nexthop):
             self.sock = socket.socket(family)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if rcvbuf:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
             self.sock.bind((addr, port))
             self.sock.listen(128)
         self.thread = threading.Thread(target=self._accept, daemon=True)
