@@ -133,7 +133,7 @@ class Ctx:
 
     # What the stats answer has for each worker, under names that do not clash with counters.
     GAUGES = {"live_sessions": "sessions", "pooled_connections": "pooled_connections",
-              "mbufs_in_use": "mbufs_in_use", "live_bytes": "live_bytes"}
+              "mbufs_in_use": "mbufs_in_use"}
 
     def per_worker(self, name):
         """A counter or gauge of each worker."""
