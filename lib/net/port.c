@@ -174,17 +174,23 @@ set_up_queues(struct pst_fabric *f, struct pst_port *p, const struct pst_port_co
 	return PST_OK;
 }
 
+/* A device without an address of its own (net_ring) filters none either: ours is as good. */
 static enum pst_rc
 set_mac(struct pst_port *p, const struct pst_port_conf *conf, char *err, size_t errlen)
 {
 	uint16_t id = (uint16_t)p->ethdev;
 	struct rte_ether_addr mac = conf->mac;
 	int rc = rte_eth_macaddr_get(id, &p->mac);
+	bool has_none = rte_is_zero_ether_addr(&p->mac);
 
+	if (rc == 0 && has_none && rte_is_zero_ether_addr(&mac))
+		return fail(p, err, errlen, "the device has no MAC address: configure one");
 	if (rc == 0 && !rte_is_zero_ether_addr(&mac) && !rte_is_same_ether_addr(&mac, &p->mac)) {
 		rc = rte_eth_dev_default_mac_addr_set(id, &mac);
-		if (rc == 0)
+		if (rc == 0 || (rc == -ENOTSUP && has_none)) {
 			p->mac = mac;
+			rc = 0;
+		}
 	}
 	if (rc != 0)
 		return fail(p, err, errlen, "MAC address: %s", strerror(-rc));
