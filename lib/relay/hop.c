@@ -20,7 +20,7 @@
 static const struct pst_config_timeouts *
 timeouts(const struct hop *h)
 {
-	return &h->sh->snap->cfg->limits.timeouts;
+	return &h->snap->cfg->limits.timeouts;
 }
 
 static uint32_t
@@ -97,6 +97,8 @@ hop_free(struct hop *h)
 	}
 	pst_timer_cancel(&h->sh->wheel, &h->timer);
 	pst_smtp_client_fini(&h->smtp);
+	snapshot_put(h->snap, h->sh->worker);
+	free(h->host);
 	free(h->tls_key);
 	free(h);
 }
@@ -117,8 +119,10 @@ hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
 		h->sh->c.nexthop_connect_failures++;
 	if (h->reused && s != NULL && s->tx != NULL && h->state < HOP_BODY)
 		h->sh->c.nexthop_stale++;
-	if (h->state == HOP_HANDSHAKE)
+	if (h->state == HOP_HANDSHAKE) {
 		h->sh->c.nexthop_handshake_failures++;
+		h->sh->labels.handshake_failures[PST_LEG_NEXTHOP]++;
+	}
 	if (f == HOP_FAULT_INJECTION)
 		h->sh->c.starttls_injection++;
 	if (s != NULL) {
@@ -148,7 +152,7 @@ hop_close(struct hop *h)
 static struct pst_tls_ctx *
 hop_tls_ctx(const struct hop *h)
 {
-	return h->sh->tls->hop[h->cls - h->sh->snap->classes];
+	return h->cls->tls->ctx[h->sh->worker];
 }
 
 /* Resumption stays inside one class and one host: the key names both. */
@@ -169,6 +173,7 @@ hop_start_tls(struct hop *h)
 		return PST_NOMEM;
 	}
 	hop_enter(h, HOP_HANDSHAKE);
+	h->tls_began = h->sh->now;
 	return leg_start_tls(&h->leg, hop_tls_ctx(h), name, h->sh->cache, pst_span_str(h->tls_key));
 }
 
@@ -193,7 +198,8 @@ hop_open(struct session *s, const struct route_class *cls, const struct pst_endp
 	h->s = s;
 	h->cls = cls;
 	h->at = *at;
-	h->host = host;
+	h->snap = snapshot_get(s->snap, sh->worker);
+	h->host = host != NULL ? strdup(host) : NULL;
 	h->born_ms = sh->now_ms;
 	pst_smtp_client_init(&h->smtp);
 	pst_timer_init(&h->timer, LEG_HOP);
@@ -239,6 +245,8 @@ hop_release(struct hop *h)
 	TAILQ_INSERT_HEAD(&h->sh->pool, h, link);
 	h->sh->npool++;
 	hop_enter(h, HOP_READY);
+	if (h->snap != h->sh->snap)
+		hop_pool_adopt(h->sh, h->sh->snap); /* its session began before a publication */
 }
 
 struct hop *
@@ -265,6 +273,28 @@ hop_take(struct session *s, const struct route_class *cls)
 	h->sh->c.nexthop_reused++;
 	hop_enter(h, HOP_READY);
 	return h;
+}
+
+void
+hop_pool_adopt(struct shard *sh, struct snapshot *sn)
+{
+	struct hop *h, *next;
+
+	for (h = TAILQ_FIRST(&sh->pool); h != NULL; h = next) {
+		unsigned i = 0, n = sn->cfg->nnext_hops;
+
+		next = TAILQ_NEXT(h, link);
+		while (i < n && strcmp(sn->classes[i].key, h->cls->key) != 0)
+			i++;
+		if (i == n) {
+			hop_close(h);
+			continue;
+		}
+		snapshot_get(sn, sh->worker);
+		snapshot_put(h->snap, sh->worker);
+		h->snap = sn;
+		h->cls = &sn->classes[i];
+	}
 }
 
 void
@@ -328,7 +358,7 @@ after_ehlo(struct hop *h)
 		hop_fail(h, HOP_FAULT_NO_TLS, "STARTTLS is not offered");
 		return;
 	}
-	shard_learn(h->sh, &h->smtp);
+	shard_learn(h->sh, h);
 	hop_enter(h, HOP_READY);
 	session_hop_ready(h->s);
 }
@@ -445,6 +475,7 @@ hop_step_tls(struct hop *h)
 	struct pst_tls_info info;
 	pst_tls_info(h->leg.tls, &info);
 	h->sh->c.nexthop_handshakes++;
+	label_handshake(h->sh, PST_LEG_NEXTHOP, h->leg.tls, h->tls_began);
 	h->sh->c.nexthop_resumed += info.resumed;
 	if (h->cls->hop->tls == PST_CONFIG_TLS_IMPLICIT) {
 		hop_enter(h, HOP_BANNER);

@@ -199,8 +199,7 @@ leg_has_input(const struct leg *l)
 bool
 leg_writable(struct leg *l)
 {
-	return !l->error && !l->handshaking && pst_buf_len(&l->out) == 0 &&
-	       pst_tcp_send_space(l->conn) > 0;
+	return pst_buf_len(&l->out) == 0 && leg_can_flush(l);
 }
 
 static enum pst_rc
@@ -226,6 +225,12 @@ leg_write(struct shard *sh, struct leg *l, const void *p, size_t n)
 	enum pst_rc rc = write_now(sh, l, p, n);
 
 	return rc == PST_OK ? PST_OK : leg_fail(l, rc);
+}
+
+bool
+leg_can_flush(struct leg *l)
+{
+	return !l->error && !l->handshaking && pst_tcp_send_space(l->conn) > 0;
 }
 
 enum pst_rc

@@ -34,11 +34,14 @@ name_box(char *box, size_t cap)
 		snprintf(box, cap, "postern");
 }
 
-unsigned
-pst_relay_check(const struct pst_config *cfg,
-	void (*report)(void *arg, const char *pointer, const char *text), void *arg)
+/* The first generation has nobody to report to but the caller's text. */
+static void
+first_fault(void *arg, const char *pointer, const char *text)
 {
-	return snapshot_check(cfg, report, arg);
+	char *err = arg;
+
+	if (err[0] == '\0')
+		snprintf(err, 512, "%s: %s", pointer, text);
 }
 
 struct pst_relay *
@@ -46,27 +49,34 @@ pst_relay_new(
 	const struct pst_config *cfg, const struct pst_relay_deps *deps, char *err, size_t errlen)
 {
 	struct pst_relay *r = calloc(1, sizeof(*r));
+	char why[512] = "";
 
 	if (r == NULL) {
 		snprintf(err, errlen, "out of memory");
 		return NULL;
 	}
-	r->cfg = cfg;
 	r->deps = *deps;
+	TAILQ_INIT(&r->retired);
 	name_box(r->box, sizeof(r->box));
 	snprintf(r->boot, sizeof(r->boot), "%lx", (unsigned long)time(NULL));
+	snprintf(r->token, sizeof(r->token), "(Postern %s.%s)", r->box, r->boot);
+	r->shards = aligned_alloc(64, deps->nworkers * sizeof(*r->shards));
+	r->peers = peers_new();
+	if (r->shards == NULL || r->peers == NULL) {
+		snprintf(err, errlen, "out of memory");
+		goto fail;
+	}
+	memset(r->shards, 0, deps->nworkers * sizeof(*r->shards));
 	if (getrandom(r->ticket_key, sizeof(r->ticket_key), 0) != sizeof(r->ticket_key)) {
 		snprintf(err, errlen, "no random bytes for the ticket key");
 		goto fail;
 	}
-	r->shards = calloc(deps->nworkers, sizeof(*r->shards));
-	if (r->shards == NULL) {
-		snprintf(err, errlen, "out of memory");
+	if (parts_init(&r->parts, deps->nworkers, r->ticket_key, err, errlen) != PST_OK)
+		goto fail;
+	if (pst_relay_publish(r, cfg, first_fault, why, NULL) != PST_OK) {
+		snprintf(err, errlen, "%s", why);
 		goto fail;
 	}
-	r->snap = snapshot_new(cfg, deps->nworkers, r->ticket_key, err, errlen);
-	if (r->snap == NULL)
-		goto fail;
 	return r;
 fail:
 	pst_relay_free(r);
@@ -78,7 +88,9 @@ pst_relay_free(struct pst_relay *r)
 {
 	if (r == NULL)
 		return;
-	snapshot_free(r->snap);
+	generations_fini(r);
+	parts_fini(&r->parts);
+	peers_free(r->peers);
 	free(r->shards);
 	explicit_bzero(r->ticket_key, sizeof(r->ticket_key));
 	free(r);
@@ -95,6 +107,13 @@ void
 pst_relay_drain(struct pst_relay *r)
 {
 	atomic_store(&r->draining, true);
+	wake_all(r);
+}
+
+void
+pst_relay_undrain(struct pst_relay *r)
+{
+	atomic_store(&r->draining, false);
 	wake_all(r);
 }
 
@@ -151,6 +170,7 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 	if (worker >= r->deps.nworkers || sh->tcp == NULL || sh->net == NULL)
 		return;
 	out->relay = sh->c;
+	out->labels = sh->labels;
 	out->net = *pst_net_counters(sh->net);
 	out->tcp = *pst_tcp_counters(sh->tcp);
 	pst_tcp_usage(sh->tcp, &out->usage);

@@ -29,35 +29,113 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* ---- snapshot ---- */
+#include "peers.h"
+
+/* ---- parts and snapshots (control thread) ---- */
+
+typedef void pst_relay_report_fn(void *arg, const char *pointer, const char *text);
+
+/* A TLS profile or a next hop's demands, compiled for every worker. */
+struct tls_part {
+	TAILQ_ENTRY(tls_part) link;
+	char *key;     /* the whole content */
+	unsigned refs; /* snapshots that have it */
+	struct pst_tls_ctx *ctx[];
+};
+
+struct policy_part {
+	TAILQ_ENTRY(policy_part) link;
+	uint64_t key;
+	unsigned nroutes, refs;
+	struct pst_policy *policy;
+};
+
+/* What all generations draw from; one per process. */
+struct parts {
+	unsigned nworkers;
+	struct pst_crypto **crypto; /* per worker: its own OSSL_LIB_CTX */
+	const uint8_t *ticket_key;  /* outlives every snapshot: tickets survive a publication */
+	TAILQ_HEAD(, tls_part) tls;
+	TAILQ_HEAD(, policy_part) policies;
+};
+
+/* One attempt to build a snapshot. */
+struct build {
+	const struct pst_config *cfg;
+	pst_relay_report_fn *report;
+	void *arg;
+	struct pst_publish_result *result;
+};
+
+enum pst_rc parts_init(struct parts *ps, unsigned nworkers, const uint8_t ticket_key[80], char *err,
+	size_t errlen);
+void parts_fini(struct parts *ps);
+struct tls_part *tls_part_profile(
+	struct parts *ps, const struct build *b, const struct pst_config_tls_profile *p);
+struct tls_part *tls_part_hop(
+	struct parts *ps, const struct build *b, const struct pst_config_next_hop *c);
+void tls_part_put(struct parts *ps, struct tls_part *p); /* NULL is allowed */
+struct policy_part *policy_part_get(struct parts *ps, const struct build *b);
+void policy_part_put(struct parts *ps, struct policy_part *p);
 
 /* Two connections are interchangeable if and only if their class keys are equal. */
 struct route_class {
 	const struct pst_config_next_hop *hop;
-	char *key; /* the whole content of what matters, as text */
+	struct tls_part *tls; /* NULL: no TLS */
+	char *key;            /* the whole content of what matters, as text */
 	struct pst_names_host *hosts;
 };
+char *class_key(const struct pst_config_next_hop *c, const struct tls_part *tls);
 
-struct worker_tls {
-	struct pst_crypto *crypto;
-	struct pst_tls_ctx **listener; /* per listener; NULL: no TLS */
-	struct pst_tls_ctx **hop;      /* per next hop; NULL: no TLS */
+struct view_listener {
+	struct pst_smtp_server_conf smtp; /* keywords follow the next hop's */
+	uint32_t keywords;                /* as configured */
+};
+
+/* A worker's own corner of a snapshot. */
+struct view {
+	_Alignas(64) _Atomic uint64_t refs; /* its sessions and hops; the worker alone writes */
+	struct view_listener *listeners;
 };
 
 struct snapshot {
+	TAILQ_ENTRY(snapshot) link; /* relay's list of retired ones */
+	uint64_t generation;
 	const struct pst_config *cfg;
-	struct pst_policy *policy;
+	struct policy_part *policy;
 	struct route_class *classes; /* one a next hop */
+	struct tls_part **listeners; /* one a listener; NULL: no TLS */
 	unsigned nworkers;
-	struct worker_tls *tls; /* per worker */
+	struct view *views; /* one a worker */
 };
 
-struct snapshot *snapshot_new(const struct pst_config *cfg, unsigned nworkers,
-	const uint8_t ticket_key[80], char *err, size_t errlen);
-void snapshot_free(struct snapshot *sn);
+/* NULL: every fault was reported. */
+struct snapshot *snapshot_new(
+	struct parts *ps, const struct build *b, uint64_t generation, const char *token);
+void snapshot_free(struct parts *ps, struct snapshot *sn);
+/* Sessions or hops of any worker still count on it. Only falls once it is unpublished. */
+bool snapshot_in_use(const struct snapshot *sn);
 
-typedef void pst_relay_report_fn(void *arg, const char *pointer, const char *text);
-unsigned snapshot_check(const struct pst_config *cfg, pst_relay_report_fn *report, void *arg);
+/* Worker: a session or hop begins or ends under sn. */
+static inline struct snapshot *
+snapshot_get(struct snapshot *sn, unsigned worker)
+{
+	_Atomic uint64_t *r = &sn->views[worker].refs;
+
+	atomic_store_explicit(
+		r, atomic_load_explicit(r, memory_order_relaxed) + 1, memory_order_relaxed);
+	return sn;
+}
+
+static inline void
+snapshot_put(struct snapshot *sn, unsigned worker)
+{
+	_Atomic uint64_t *r = &sn->views[worker].refs;
+
+	/* Pairs with the acquire in snapshot_in_use. */
+	atomic_store_explicit(
+		r, atomic_load_explicit(r, memory_order_relaxed) - 1, memory_order_release);
+}
 
 /* ---- leg ---- */
 
@@ -100,6 +178,8 @@ bool leg_has_input(const struct leg *l);
 bool leg_writable(struct leg *l);
 /* All of it, in one write to TCP. Call only when leg_writable. n <= LEG_OUT_MAX. */
 enum pst_rc leg_write(struct shard *sh, struct leg *l, const void *p, size_t n);
+/* Would leg_flush write now? */
+bool leg_can_flush(struct leg *l);
 /* Writes l->out if there is room. PST_AGAIN: it must wait. */
 enum pst_rc leg_flush(struct shard *sh, struct leg *l);
 void leg_close(struct shard *sh, struct leg *l); /* flush what fits, close_notify, FIN; frees */
@@ -145,17 +225,19 @@ struct hop {
 	TAILQ_ENTRY(hop) link; /* shard's pool */
 	struct pst_smtp_client smtp;
 	struct pst_timer timer;
+	struct snapshot *snap; /* counted; cls is its */
 	const struct route_class *cls;
 	struct pst_endpoint at;
-	const char *host; /* name of the host, or NULL */
-	char *tls_key;    /* of the session cache: class and host */
-	uint8_t state;    /* hop_state */
+	char *host;    /* name of the host, or NULL */
+	char *tls_key; /* of the session cache: class and host */
+	uint8_t state; /* hop_state */
 	bool reused;
 	bool needs_rset;
 	uint32_t messages;
 	uint64_t born_ms;
-	uint64_t mark; /* message bytes sent when the block deadline began */
-	char why[160]; /* of the fault, for the log */
+	uint64_t mark;      /* message bytes sent when the block deadline began */
+	uint64_t tls_began; /* ns */
+	char why[160];      /* of the fault, for the log */
 };
 
 struct hop *hop_open(struct session *s, const struct route_class *cls,
@@ -175,6 +257,8 @@ void hop_release(struct hop *h);
 struct hop *hop_take(struct session *s, const struct route_class *cls);
 /* Closes pooled connections: all of them. */
 void hop_pool_flush(struct shard *sh);
+/* A new generation: a pooled connection whose class lives on is taken over, others close. */
+void hop_pool_adopt(struct shard *sh, struct snapshot *sn);
 const char *hop_fault_name(enum hop_fault f); /* for the log */
 const char *hop_fault_enh(enum hop_fault f);  /* 4.x.y */
 const char *hop_fault_text(enum hop_fault f); /* for the client */
@@ -251,9 +335,13 @@ struct session {
 	struct pst_timer timer;
 	const struct pst_config_listener *ln;
 	unsigned listener;
+	struct snapshot *snap; /* counted: what it began under, to its end */
 	struct tx *tx;
 	struct hop *hop;
-	uint64_t counter; /* the last part of the session id */
+	uint64_t counter;   /* the last part of the session id */
+	uint64_t tls_began; /* ns; 0: no handshake is counted for it */
+	uint32_t commands;  /* since the last message */
+	uint8_t stage;      /* PST_STAGE_*: of the replies that leave next */
 	uint64_t born_ms;
 	uint32_t ntx, nsent;
 	uint8_t wait;       /* session_wait */
@@ -276,8 +364,10 @@ void session_end(struct session *s, const char *reason, bool abort_client);
 /* Writes a 421 and closes when the reply is out. */
 void session_dismiss(struct session *s, const char *enh, const char *text, const char *reason);
 void session_drain(struct session *s); /* 421 if between transactions */
+void session_kill(struct session *s);  /* the operator's word: 421, whatever it does */
 void session_cut(struct session *s);   /* 421 whatever it does, and the end */
-/* Answers the oldest open question of the client's. If there is no memory for it, the session ends. */
+/* Answers the oldest open question of the client's. If there is no memory for it, the session ends.
+ */
 void session_say(struct session *s, unsigned code, const char *enh, const char *text);
 /* The id as text: box.boot.worker.counter */
 #define SID_MAX 64
@@ -327,32 +417,48 @@ void log_hop_fault(struct hop *h, enum hop_fault f);
 void log_hop_facts(struct tx *tx, struct hop *h); /* copies what log_tx will say */
 /* Appends the field (RFC 5321 4.4) to buf; returns its length, 0 if it does not fit. */
 size_t received_write(struct session *s, char *buf, size_t cap);
-/* What a Received field of this process contains. */
-size_t received_token(const struct shard *sh, char *buf, size_t cap);
 
 /* ---- shard ---- */
 
 /* Wire bytes of one TLS write burst: LEG_OUT_MAX of plaintext, records, a flight. */
 #define SHARD_WIRE (LEG_OUT_MAX + LEG_OUT_MAX / 8 + PST_TLS_OUT_MIN)
 
-struct shard_listener {
-	struct pst_smtp_server_conf smtp; /* this worker's: keywords follow the next hop's */
-	uint32_t keywords;                /* as configured */
+/* An endpoint that was listened on: TCP hands it back, so it lives as long as the shard. */
+struct bound {
+	TAILQ_ENTRY(bound) link;
+	struct pst_endpoint at;
+	int index; /* of the listener in the shard's snapshot; -1: no more */
 };
 
+/*
+ * One question at a time from the control thread. Whoever changes `state` away from
+ * ASKED owns the rest: the worker to answer, the asker to take it back.
+ */
+enum mail_state { MAIL_FREE, MAIL_ASKED, MAIL_BUSY, MAIL_DONE };
+
+struct mailbox {
+	_Atomic int state;
+	bool kill;                    /* else list */
+	uint64_t counter;             /* kill this; or list what is above */
+	struct pst_session_row *rows; /* [max]; n are filled */
+	unsigned max, n;
+};
+
+void mailbox_answer(struct shard *sh); /* worker, when state is ASKED */
+
 struct shard {
-	struct pst_relay *relay;
+	_Alignas(64) struct pst_relay *relay;
 	unsigned worker;
-	const struct snapshot *snap;
-	struct worker_tls *tls;
+	struct snapshot *snap; /* read anew each turn; not counted */
 	struct pst_tls_cache *cache;
 	struct pst_net *net;
 	struct pst_tcp *tcp;
 	struct pst_wheel wheel;
 	struct pst_log *log;
 	uint64_t now, now_ms;
-	struct shard_listener *listeners;
-	char token[96];
+	TAILQ_HEAD(, bound) bound;
+	struct mailbox mail;
+	struct pst_relay_labels labels;
 	TAILQ_HEAD(, session) sessions;
 	TAILQ_HEAD(, hop) pool;
 	unsigned nsessions, npool;
@@ -372,22 +478,49 @@ void shard_fini(struct shard *sh);
 bool shard_turn(struct shard *sh, uint64_t now);      /* true: there was work */
 uint64_t shard_next_deadline(const struct shard *sh); /* ns */
 void shard_drain(struct shard *sh);
+void shard_undrain(struct shard *sh);
 void shard_cut(struct shard *sh); /* ends every session and pooled connection */
-/* What this class's server offers: where it is the only next hop, EHLO follows it. */
-void shard_learn(struct shard *sh, const struct pst_smtp_client *c);
+
+/* Old and present generations, when no worker runs any more. */
+void generations_fini(struct pst_relay *r);
+
+/* ---- limits (admit.c) ---- */
+
+/* True: counted; admit_leave when it ends. */
+bool admit_session(struct shard *sh, const struct pst_ip *ip);
+void admit_leave(struct shard *sh, const struct pst_ip *ip);
+/* True: counted in s->tls_began until admit_handshake_over, which may be called anyway. */
+bool admit_handshake(struct session *s);
+void admit_handshake_over(struct session *s);
+bool admit_command(struct session *s);
+bool admit_rate(struct session *s, uint32_t window_ms);
+
+/* ---- labelled counters (labels.c) ---- */
+
+void label_handshake(struct shard *sh, unsigned leg, const struct pst_tls *tls, uint64_t began_ns);
+void label_replies(struct shard *sh, struct pst_span out, unsigned stage);
+/* What this hop's server offers: where it is the only next hop, EHLO follows it. */
+void shard_learn(struct shard *sh, const struct hop *h);
 
 #define SHARD_POOL_MAX 256
 
 struct pst_relay {
-	const struct pst_config *cfg;
 	struct pst_relay_deps deps;
-	struct snapshot *snap;
+	struct parts parts;
+	struct snapshot *snap; /* published: rcu_xchg_pointer, rcu_dereference */
+	TAILQ_HEAD(, snapshot) retired;
+	_Atomic uint64_t generation;
+	_Atomic uint32_t drain_ms;
+	void (*release)(void *arg, const struct pst_config *cfg);
+	void *release_arg;
 	struct shard *shards; /* per worker; filled by the workers */
-	char box[24], boot[12];
+	struct peers *peers;
+	char box[24], boot[12], token[96];
 	uint8_t ticket_key[80];
 	atomic_bool draining, stopping, failed;
-	atomic_uint live;    /* sessions of all shards, for the limit and for drained */
-	atomic_uint running; /* shards in their loop */
+	atomic_uint live;       /* sessions of all shards, for the limit and for drained */
+	atomic_uint handshakes; /* with clients, in flight */
+	atomic_uint running;    /* shards in their loop */
 };
 
 #endif

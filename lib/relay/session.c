@@ -18,12 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PUMP_ROUNDS 16    /* reads of up to 16 KiB a turn */
-#define LINGER_MS   10000 /* for a last reply to leave */
-#define BODY_FLOOR  512   /* message octets that a client must send within client_data */
+#define PUMP_ROUNDS    16    /* reads of up to 16 KiB a turn */
+#define LINGER_MS      10000 /* for a last reply to leave */
+#define RATE_WINDOW_MS 30000u
+#define BODY_FLOOR     512 /* message octets that a client must send within client_data */
 
 static struct session *
-session_new(struct shard *sh, struct pst_tcp_conn *conn)
+session_new(struct shard *sh, struct pst_tcp_conn *conn, unsigned index)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -31,13 +32,13 @@ session_new(struct shard *sh, struct pst_tcp_conn *conn)
 		return NULL;
 	leg_init(&s->leg, LEG_CLIENT, conn);
 	s->sh = sh;
-	s->listener = (unsigned)((const struct shard_listener *)pst_tcp_conn_listener(conn) -
-				 sh->listeners);
-	s->ln = &sh->snap->cfg->listeners[s->listener];
+	s->listener = index;
+	s->snap = snapshot_get(sh->snap, sh->worker);
+	s->ln = &sh->snap->cfg->listeners[index];
 	s->counter = ++sh->counter;
 	s->born_ms = sh->now_ms;
 	pst_timer_init(&s->timer, LEG_CLIENT);
-	pst_smtp_server_init(&s->smtp, &sh->listeners[s->listener].smtp);
+	pst_smtp_server_init(&s->smtp, &sh->snap->views[sh->worker].listeners[index].smtp);
 	TAILQ_INSERT_TAIL(&sh->sessions, s, link);
 	sh->nsessions++;
 	sh->c.sessions++;
@@ -86,6 +87,7 @@ void
 session_end(struct session *s, const char *reason, bool abort_client)
 {
 	struct shard *sh = s->sh;
+	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
 
 	s->reason = s->reason != NULL ? s->reason : reason;
 	if (s->hop != NULL && s->tx != NULL)
@@ -95,6 +97,8 @@ session_end(struct session *s, const char *reason, bool abort_client)
 		hop_close(s->hop);
 	abandon_tx(s, s->reason);
 	log_session_end(s);
+	admit_handshake_over(s);
+	admit_leave(sh, &ip);
 	if (abort_client)
 		leg_abort(&s->leg);
 	else
@@ -104,7 +108,7 @@ session_end(struct session *s, const char *reason, bool abort_client)
 	TAILQ_REMOVE(&sh->sessions, s, link);
 	sh->nsessions--;
 	sh->c.sessions_ended++;
-	atomic_fetch_sub_explicit(&sh->relay->live, 1, memory_order_relaxed);
+	snapshot_put(s->snap, sh->worker);
 	free(s);
 }
 
@@ -128,24 +132,30 @@ greet(struct session *s)
 static void
 begin_tls(struct session *s)
 {
-	if (leg_start_tls(&s->leg, s->sh->tls->listener[s->listener], NULL, NULL,
-		    pst_span(NULL, 0)) != PST_OK) {
+	struct tls_part *tls = s->snap->listeners[s->listener];
+
+	if (s->tls_began == 0 && !admit_handshake(s)) {
+		s->reason = "too many handshakes"; /* in TLS there is nothing that it could read */
+		s->closing = true;
+		return;
+	}
+	if (leg_start_tls(&s->leg, tls->ctx[s->sh->worker], NULL, NULL, pst_span(NULL, 0)) !=
+		PST_OK) {
 		s->leg.error = true;
 		return;
 	}
 	s->wait = WAIT_TLS;
-	timer_in(s, s->sh->snap->cfg->limits.timeouts.client_tls);
+	timer_in(s, s->snap->cfg->limits.timeouts.client_tls);
 }
 
-/* Too many already: a 421 where the client can read it, and no session. */
+/* A 421 where the client can read it, and no session. */
 static void
-turn_away(struct shard *sh, struct pst_tcp_conn *conn)
+turn_away(struct shard *sh, struct pst_tcp_conn *conn, int index)
 {
 	static const char text[] = "421 4.3.2 Too busy, try again later\r\n";
-	const struct shard_listener *sl = pst_tcp_conn_listener(conn);
 
 	sh->c.sessions_refused++;
-	if (sh->snap->cfg->listeners[sl - sh->listeners].tls != PST_CONFIG_TLS_IMPLICIT)
+	if (index >= 0 && sh->snap->cfg->listeners[index].tls != PST_CONFIG_TLS_IMPLICIT)
 		(void)pst_tcp_write(conn, text, sizeof(text) - 1);
 	pst_tcp_close(conn);
 }
@@ -153,15 +163,17 @@ turn_away(struct shard *sh, struct pst_tcp_conn *conn)
 void
 session_accept(struct shard *sh, struct pst_tcp_conn *conn)
 {
-	unsigned limit = sh->snap->cfg->limits.sessions;
-	unsigned live = atomic_fetch_add_explicit(&sh->relay->live, 1, memory_order_relaxed);
+	const struct bound *b = pst_tcp_conn_listener(conn);
+	struct pst_ip ip = pst_tcp_remote(conn).ip;
 	struct session *s = NULL;
 
-	if (!sh->draining && (limit == 0 || live < limit))
-		s = session_new(sh, conn);
+	if (!sh->draining && b->index >= 0 && admit_session(sh, &ip)) {
+		s = session_new(sh, conn, (unsigned)b->index);
+		if (s == NULL)
+			admit_leave(sh, &ip);
+	}
 	if (s == NULL) {
-		atomic_fetch_sub_explicit(&sh->relay->live, 1, memory_order_relaxed);
-		turn_away(sh, conn);
+		turn_away(sh, conn, b->index);
 		return;
 	}
 	log_session_begin(s);
@@ -217,6 +229,12 @@ on_starttls(struct session *s, bool surplus)
 {
 	tx_drop_hop(s); /* RFC 3207 4.2: what was said in clear is forgotten */
 	abandon_tx(s, "STARTTLS");
+	if (!surplus && !admit_handshake(s)) {
+		pst_buf_consume(&s->leg.out, pst_buf_len(&s->leg.out)); /* the engine's 220 */
+		session_dismiss(
+			s, "4.7.0", "Too many handshakes, try again later", "too many handshakes");
+		return;
+	}
 	s->starttls = !surplus; /* the 220 leaves first, then TLS begins */
 	if (!surplus)
 		return;
@@ -269,10 +287,37 @@ on_body_bad(struct session *s, const struct pst_smtp_reply *r)
 	tx_finish(s, "rejected", r->code, enh, text);
 }
 
+static uint8_t
+stage_of(enum pst_smtp_server_ev type)
+{
+	switch (type) {
+	case PST_SMTP_SEV_MAIL:
+		return PST_STAGE_MAIL;
+	case PST_SMTP_SEV_RCPT:
+		return PST_STAGE_RCPT;
+	case PST_SMTP_SEV_DATA:
+	case PST_SMTP_SEV_BDAT:
+		return PST_STAGE_DATA;
+	case PST_SMTP_SEV_BODY:
+	case PST_SMTP_SEV_CHUNK_END:
+	case PST_SMTP_SEV_BODY_END:
+	case PST_SMTP_SEV_BODY_BAD:
+		return PST_STAGE_BODY;
+	default:
+		return PST_STAGE_HELO;
+	}
+}
+
 static void
 on_event(struct session *s, const struct pst_smtp_server_event *ev, bool surplus)
 {
 	s->progress |= ev->type != PST_SMTP_SEV_BODY; /* octets are counted, not seen */
+	s->stage = stage_of(ev->type);
+	if (s->stage < PST_STAGE_DATA && !admit_command(s)) {
+		session_dismiss(
+			s, "4.7.0", "Too many commands without a message", "too many commands");
+		return;
+	}
 	switch (ev->type) {
 	case PST_SMTP_SEV_HELO:
 	case PST_SMTP_SEV_CHUNK_END:
@@ -295,6 +340,7 @@ on_event(struct session *s, const struct pst_smtp_server_event *ev, bool surplus
 			tx_body(s, ev->body);
 		return;
 	case PST_SMTP_SEV_BODY_END:
+		s->commands = 0;
 		if (s->tx != NULL && s->hop != NULL)
 			tx_body_end(s);
 		return;
@@ -366,6 +412,13 @@ feed(struct session *s, struct pst_span in, size_t *used)
 	return rc == PST_AGAIN ? PST_AGAIN : PST_OK;
 }
 
+static void
+handshake_failed(struct session *s)
+{
+	s->sh->c.client_handshake_failures++;
+	s->sh->labels.handshake_failures[PST_LEG_CLIENT]++;
+}
+
 static bool
 step_tls(struct session *s)
 {
@@ -374,6 +427,8 @@ step_tls(struct session *s)
 	if (rc == PST_OK) {
 		s->wait = WAIT_NONE;
 		s->sh->c.client_handshakes++;
+		label_handshake(s->sh, PST_LEG_CLIENT, s->leg.tls, s->tls_began);
+		admit_handshake_over(s);
 		s->progress = true;
 		pst_smtp_server_tls(&s->smtp);
 		if (s->ln->tls == PST_CONFIG_TLS_IMPLICIT)
@@ -381,7 +436,7 @@ step_tls(struct session *s)
 		return true;
 	}
 	if (rc != PST_AGAIN && rc != PST_WANT_ASYNC)
-		s->sh->c.client_handshake_failures++;
+		handshake_failed(s);
 	return false;
 }
 
@@ -402,6 +457,17 @@ client_lost(struct session *s, enum pst_rc rc)
 	return true;
 }
 
+/* Counted when they leave: each reply once, whatever wrote it. */
+static enum pst_rc
+flush_replies(struct session *s)
+{
+	struct pst_span out = pst_buf_span(&s->leg.out);
+
+	if (out.n > 0 && leg_can_flush(&s->leg))
+		label_replies(s->sh, out, s->stage);
+	return leg_flush(s->sh, &s->leg);
+}
+
 /* One round. PST_OK: another may follow; PST_AGAIN: wait; PST_EOF: the session is gone. */
 static enum pst_rc
 pump_round(struct session *s, bool *more)
@@ -413,7 +479,7 @@ pump_round(struct session *s, bool *more)
 	/* Nothing may be there before our 220 has left: that would be text, not a ClientHello. */
 	if (s->starttls && leg_has_input(&s->leg))
 		on_starttls(s, true);
-	rc = leg_flush(s->sh, &s->leg);
+	rc = flush_replies(s);
 	if (rc == PST_AGAIN)
 		return PST_AGAIN;
 	if (s->closing) {
@@ -455,11 +521,30 @@ pump_round(struct session *s, bool *more)
 	return PST_OK;
 }
 
+/* With a rate to keep, whole windows are judged; without, a few octets are progress. */
+static void
+set_body_deadline(struct session *s, bool progress)
+{
+	const struct pst_config_limits *l = &s->snap->cfg->limits;
+
+	if (l->data_rate == 0) {
+		/* T10: an octet of a message now and then does not keep a session either. */
+		if (!progress && s->body_in - s->body_mark < BODY_FLOOR)
+			return;
+		s->body_mark = s->body_in;
+		timer_in(s, l->timeouts.client_data);
+	} else if (!pst_timer_armed(&s->timer) ||
+		   s->timer.deadline_ms > s->sh->now_ms + RATE_WINDOW_MS) {
+		s->body_mark = s->body_in;
+		timer_in(s, PST_MIN(RATE_WINDOW_MS, l->timeouts.client_data));
+	}
+}
+
 /* Per command, not per read: a byte now and then does not keep a session. */
 static void
 set_deadline(struct session *s)
 {
-	const struct pst_config_timeouts *t = &s->sh->snap->cfg->limits.timeouts;
+	const struct pst_config_timeouts *t = &s->snap->cfg->limits.timeouts;
 	bool progress = s->progress || !pst_timer_armed(&s->timer);
 
 	s->progress = false;
@@ -471,11 +556,7 @@ set_deadline(struct session *s)
 	} else if (s->wait != WAIT_NONE || s->smtp.pending > 0 || body_blocked(s)) {
 		pst_timer_cancel(&s->sh->wheel, &s->timer); /* the next hop's deadline counts */
 	} else if (pst_smtp_server_in_body(&s->smtp)) {
-		/* T10: nor does an octet of a message now and then. */
-		if (!progress && s->body_in - s->body_mark < BODY_FLOOR)
-			return;
-		s->body_mark = s->body_in;
-		timer_in(s, t->client_data);
+		set_body_deadline(s, progress);
 	} else if (progress || s->body_mark != s->body_in) {
 		s->body_mark = s->body_in;
 		timer_in(s, t->client_command);
@@ -526,18 +607,46 @@ session_event(struct session *s, uint32_t events)
 	if ((events & PST_TCP_EV_ERROR) != 0) {
 		s->leg.error = true;
 		if (s->wait == WAIT_TLS)
-			s->sh->c.client_handshake_failures++;
+			handshake_failed(s);
 		if (client_lost(s, PST_PEER))
 			return;
 	}
 	session_pump(s);
 }
 
+/* In a body with a rate to keep the deadline is only the end of a window. */
+static bool
+rate_kept(struct session *s)
+{
+	const struct pst_config_limits *l = &s->snap->cfg->limits;
+
+	return l->data_rate != 0 && !s->closing && pst_smtp_server_in_body(&s->smtp) &&
+	       admit_rate(s, PST_MIN(RATE_WINDOW_MS, l->timeouts.client_data));
+}
+
+void
+session_kill(struct session *s)
+{
+	tx_drop_hop(s);
+	abandon_tx(s, "killed");
+	if (s->leg.handshaking || s->leg.error) {
+		session_end(s, "killed", true);
+		return;
+	}
+	session_dismiss(s, "4.3.2", "Ended by the operator", "killed");
+	session_pump(s);
+}
+
 void
 session_timeout(struct session *s)
 {
+	if (rate_kept(s)) {
+		set_deadline(s);
+		return;
+	}
 	s->sh->c.timeouts++;
-	s->sh->c.client_handshake_failures += s->leg.handshaking;
+	if (s->leg.handshaking)
+		handshake_failed(s);
 	if (s->closing || s->leg.handshaking || s->leg.error || pst_buf_len(&s->leg.out) > 0) {
 		session_end(s, "timed out", true);
 		return;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <rte_mempool.h>
+#include <urcu-qsbr.h>
 
 #define BURST        64
 #define READY_BUDGET 64  /* connections run between two bursts: a handshake step is dear */
@@ -22,37 +23,94 @@
 
 /* ---- making and unmaking ---- */
 
+static struct bound *
+bound_find(struct shard *sh, const struct pst_endpoint *at)
+{
+	struct bound *b;
+
+	TAILQ_FOREACH (b, &sh->bound, link) {
+		if (b->at.port == at->port && pst_ip_eq(&b->at.ip, &at->ip))
+			break;
+	}
+	return b;
+}
+
+static struct bound *
+bound_new(struct shard *sh, const struct pst_endpoint *at)
+{
+	struct bound *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	b->at = *at;
+	b->index = -1;
+	TAILQ_INSERT_TAIL(&sh->bound, b, link);
+	return b;
+}
+
+static enum pst_rc
+listen_on(struct shard *sh, unsigned index)
+{
+	const struct pst_endpoint *at = &sh->snap->cfg->listeners[index].at;
+	struct bound *b = bound_find(sh, at);
+
+	if (b == NULL)
+		b = bound_new(sh, at);
+	if (b == NULL)
+		return PST_NOMEM;
+	b->index = (int)index;
+	return pst_tcp_listen(sh->tcp, at, b);
+}
+
+static void
+unlisten_all(struct shard *sh)
+{
+	struct bound *b;
+
+	TAILQ_FOREACH (b, &sh->bound, link) {
+		if (b->index >= 0)
+			pst_tcp_unlisten(sh->tcp, &b->at);
+		b->index = -1;
+	}
+}
+
+/* Endpoints of the snapshot and no others; those that stay are never closed in between. */
 static enum pst_rc
 shard_listeners(struct shard *sh)
 {
 	const struct pst_config *cfg = sh->snap->cfg;
+	struct bound *b;
+	enum pst_rc rc = PST_OK;
 
-	sh->listeners = calloc(cfg->nlisteners + 1, sizeof(*sh->listeners));
-	if (sh->listeners == NULL)
-		return PST_NOMEM;
-	for (unsigned i = 0; i < cfg->nlisteners; i++) {
-		const struct pst_config_listener *ln = &cfg->listeners[i];
-		struct shard_listener *sl = &sh->listeners[i];
-		bool starttls = sh->tls->listener[i] != NULL && ln->tls == PST_CONFIG_TLS_STARTTLS;
-		uint32_t all = PST_SMTP_PIPELINING | PST_SMTP_SIZE | PST_SMTP_8BITMIME |
-			       PST_SMTP_ENHANCEDSTATUSCODES | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN |
-			       PST_SMTP_CHUNKING | (starttls ? PST_SMTP_STARTTLS : 0);
+	TAILQ_FOREACH (b, &sh->bound, link) {
+		unsigned i = 0;
 
-		sl->keywords = all & ~ln->discard_keywords;
-		sl->smtp = (struct pst_smtp_server_conf){
-			.hostname = ln->hostname,
-			.keywords = sl->keywords,
-			.max_size = cfg->limits.message_size,
-			.max_rcpts = cfg->limits.recipients,
-			.max_errors = cfg->limits.errors,
-			.max_received = cfg->limits.received,
-			.loop_token = sh->token,
-			.bare_newline = ln->bare_newline,
-		};
-		if (pst_tcp_listen(sh->tcp, &ln->at, sl) != PST_OK)
-			return PST_NOMEM;
+		while (i < cfg->nlisteners && bound_find(sh, &cfg->listeners[i].at) != b)
+			i++;
+		if (b->index >= 0 && i == cfg->nlisteners) {
+			pst_tcp_unlisten(sh->tcp, &b->at);
+			b->index = -1;
+		}
 	}
-	return PST_OK;
+	for (unsigned i = 0; i < cfg->nlisteners && rc == PST_OK; i++) {
+		b = bound_find(sh, &cfg->listeners[i].at);
+		if (b != NULL && b->index >= 0)
+			b->index = (int)i;
+		else
+			rc = listen_on(sh, i);
+	}
+	return rc;
+}
+
+/* A new generation: for sessions to come; those that run keep theirs. */
+static void
+shard_adopt(struct shard *sh, struct snapshot *sn)
+{
+	sh->snap = sn;
+	hop_pool_adopt(sh, sn);
+	if (!sh->draining && shard_listeners(sh) != PST_OK)
+		pst_logf(sh->log, PST_LOG_ERROR, "relay", "generation %lu: a listener did not open",
+			(unsigned long)sn->generation);
 }
 
 static void
@@ -80,7 +138,7 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 	sh->relay = r;
 	sh->worker = worker;
 	sh->snap = r->snap;
-	sh->tls = &r->snap->tls[worker];
+	TAILQ_INIT(&sh->bound);
 	TAILQ_INIT(&sh->sessions);
 	TAILQ_INIT(&sh->pool);
 	sh->now = now;
@@ -88,7 +146,6 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 	pst_wheel_init(&sh->wheel, sh->now_ms);
 	snprintf(lane, sizeof(lane), "w%u", worker);
 	sh->log = pst_log_lane(r->deps.logger, lane);
-	received_token(sh, sh->token, sizeof(sh->token));
 	sh->wire = malloc(SHARD_WIRE);
 	sh->plain = malloc(LEG_IN_MAX);
 	sh->body = malloc(LEG_OUT_MAX);
@@ -107,10 +164,15 @@ void
 shard_fini(struct shard *sh)
 {
 	struct session *s;
+	struct bound *b;
 
 	while ((s = TAILQ_FIRST(&sh->sessions)) != NULL)
 		session_end(s, "stopped", true);
 	hop_pool_flush(sh);
+	while ((b = TAILQ_FIRST(&sh->bound)) != NULL) {
+		TAILQ_REMOVE(&sh->bound, b, link);
+		free(b);
+	}
 	if (sh->tcp != NULL)
 		pst_tcp_free(sh->tcp);
 	if (sh->net != NULL)
@@ -119,27 +181,28 @@ shard_fini(struct shard *sh)
 		pst_tls_cache_free(sh->cache);
 	sh->tcp = NULL;
 	sh->net = NULL;
-	free(sh->listeners);
 	free(sh->wire);
 	free(sh->plain);
 	free(sh->body);
 }
 
 void
-shard_learn(struct shard *sh, const struct pst_smtp_client *c)
+shard_learn(struct shard *sh, const struct hop *h)
 {
-	const struct pst_config *cfg = sh->snap->cfg;
+	const struct snapshot *sn = h->snap;
+	const struct pst_config *cfg = sn->cfg;
+	const struct pst_smtp_client *c = &h->smtp;
 	/* What only works if the next hop does it too; the rest we do ourselves. */
 	uint32_t end_to_end = PST_SMTP_8BITMIME | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN;
 
 	if (cfg->nnext_hops != 1)
 		return;
 	for (unsigned i = 0; i < cfg->nlisteners; i++) {
-		struct shard_listener *sl = &sh->listeners[i];
+		struct view_listener *v = &sn->views[sh->worker].listeners[i];
 		uint64_t ours = cfg->limits.message_size;
 
-		sl->smtp.keywords = sl->keywords & (~end_to_end | c->keywords);
-		sl->smtp.max_size =
+		v->smtp.keywords = v->keywords & (~end_to_end | c->keywords);
+		v->smtp.max_size =
 			ours == 0 || (c->max_size != 0 && c->max_size < ours) ? c->max_size : ours;
 	}
 }
@@ -149,19 +212,24 @@ shard_learn(struct shard *sh, const struct pst_smtp_client *c)
 void
 shard_drain(struct shard *sh)
 {
-	const struct pst_config *cfg = sh->snap->cfg;
 	struct session *s, *next;
 
 	if (!sh->draining) {
 		sh->draining = true;
-		for (unsigned i = 0; i < cfg->nlisteners; i++)
-			pst_tcp_unlisten(sh->tcp, &cfg->listeners[i].at);
+		unlisten_all(sh);
 		hop_pool_flush(sh);
 	}
 	for (s = TAILQ_FIRST(&sh->sessions); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, link);
 		session_drain(s);
 	}
+}
+
+void
+shard_undrain(struct shard *sh)
+{
+	sh->draining = false;
+	(void)shard_listeners(sh);
 }
 
 void
@@ -235,8 +303,14 @@ shard_turn(struct shard *sh, uint64_t now)
 	struct pst_pkt pkts[BURST];
 	unsigned n, work;
 
+	struct snapshot *sn = rcu_dereference(sh->relay->snap);
+
 	sh->now = now;
 	sh->now_ms = now / PST_NS_PER_MS;
+	if (pst_unlikely(sn != sh->snap))
+		shard_adopt(sh, sn);
+	if (pst_unlikely(atomic_load_explicit(&sh->mail.state, memory_order_relaxed) == MAIL_ASKED))
+		mailbox_answer(sh);
 	work = n = pst_net_rx(sh->net, sh->now, pkts, BURST);
 	for (unsigned i = 0; i < n; i++)
 		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
@@ -246,9 +320,19 @@ shard_turn(struct shard *sh, uint64_t now)
 	work += run_ready(sh);
 	pst_tcp_flush(sh->tcp, sh->now);
 	pst_net_flush(sh->net);
+	rcu_quiescent_state(); /* nothing of this turn's generation is held but what is counted */
 	sh->loops++;
 	sh->busy_loops += work > 0;
 	return work > 0;
+}
+
+/* Offline for RCU: a publication does not wait for who sleeps. */
+static void
+shard_sleep(struct shard *sh, uint64_t ns)
+{
+	rcu_thread_offline();
+	pst_net_idle(sh->net, ns);
+	rcu_thread_online();
 }
 
 /* Runs until `stop` says so; sleeps when nothing comes and the mode allows it. */
@@ -261,14 +345,15 @@ shard_loop(struct shard *sh)
 	while (!atomic_load_explicit(&r->stopping, memory_order_relaxed)) {
 		if (atomic_load_explicit(&r->draining, memory_order_relaxed))
 			shard_drain(sh);
+		else if (sh->draining)
+			shard_undrain(sh);
 		if (shard_turn(sh, pst_now_ns())) {
 			empty = 0;
 		} else if (++empty > IDLE_TURNS && r->deps.adaptive_idle) {
 			uint64_t due = shard_next_deadline(sh);
 
 			if (due > sh->now)
-				pst_net_idle(
-					sh->net, PST_MIN(due - sh->now, (uint64_t)IDLE_MAX_NS));
+				shard_sleep(sh, PST_MIN(due - sh->now, (uint64_t)IDLE_MAX_NS));
 		}
 	}
 }
@@ -284,7 +369,7 @@ shard_flush(struct shard *sh)
 	shard_cut(sh);
 	do {
 		if (!shard_turn(sh, pst_now_ns()))
-			pst_net_idle(sh->net, IDLE_MAX_NS / 10);
+			shard_sleep(sh, IDLE_MAX_NS / 10);
 		pst_tcp_usage(sh->tcp, &u);
 	} while (u.conns > 0 && sh->now_ms < until);
 }
@@ -293,7 +378,10 @@ int
 pst_shard_run(struct pst_relay *r, unsigned worker)
 {
 	struct shard *sh = &r->shards[worker];
-	enum pst_rc rc = shard_init(sh, r, worker, pst_now_ns());
+	enum pst_rc rc;
+
+	rcu_register_thread();
+	rc = shard_init(sh, r, worker, pst_now_ns());
 
 	if (rc == PST_OK) {
 		atomic_fetch_add(&r->running, 1);
@@ -306,5 +394,6 @@ pst_shard_run(struct pst_relay *r, unsigned worker)
 		atomic_store(&r->failed, true);
 	}
 	shard_fini(sh);
+	rcu_unregister_thread();
 	return rc == PST_OK ? 0 : -1;
 }

@@ -1,153 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A snapshot: a configuration compiled for use. Built and freed on the main
- * thread; between that, read-only, but for the TLS contexts, each of which only
- * its worker touches.
+ * A snapshot: a configuration compiled for use, one pointer for the workers. Built
+ * and freed on the control thread; between that, read-only, but for each worker's
+ * view, which is its worker's own.
+ *
+ * Life (liburcu QSBR): built whole; published by rcu_xchg_pointer; workers read the
+ * pointer once a turn and count, in their view, the sessions and connections that
+ * began under it. After the swap, synchronize_rcu() waits until no worker is in a
+ * turn that read the old pointer: from then on the old counts can only fall, and when
+ * all are zero nobody can find it any more. So references are plain stores of their
+ * worker, and the last one is noticed, not dropped, on the control thread.
  */
 #include "relay.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- route classes ---- */
-
-static void
-key_field(FILE *f, const char *name, const char *value)
-{
-	fprintf(f, "%s=%zu:%s;", name, value != NULL ? strlen(value) : 0,
-		value != NULL ? value : "");
-}
-
-/* Everything that makes two connections differ; lengths keep the fields apart. */
-static char *
-class_key(const struct pst_config_next_hop *c)
-{
-	char *text = NULL, ip[PST_IP_STRLEN];
-	size_t n = 0;
-	FILE *f = open_memstream(&text, &n);
-
-	if (f == NULL)
-		return NULL;
-	for (unsigned i = 0; i < c->nhosts; i++) {
-		key_field(f, "host", c->hosts[i].name);
-		fprintf(f, "at=%s,%u,%u;", pst_ip_str(&c->hosts[i].address, ip), c->hosts[i].port,
-			c->hosts[i].priority);
-	}
-	fprintf(f, "tls=%d,%d,%d,%u,%u;", c->tls, c->tls_required, c->verify, c->profile_min,
-		c->profile_max);
-	key_field(f, "ca", c->ca_file);
-	key_field(f, "name", c->verify_name);
-	key_field(f, "helo", c->helo);
-	key_field(f, "ciphers", c->ciphers);
-	key_field(f, "suites", c->ciphersuites);
-	key_field(f, "groups", c->groups);
-	fclose(f);
-	return text;
-}
-
-static enum pst_rc
-class_init(struct route_class *rc, const struct pst_config_next_hop *c)
-{
-	rc->hop = c;
-	rc->key = class_key(c);
-	rc->hosts = calloc(c->nhosts, sizeof(*rc->hosts));
-	if (rc->key == NULL || rc->hosts == NULL)
-		return PST_NOMEM;
-	for (unsigned i = 0; i < c->nhosts; i++)
-		rc->hosts[i] = (struct pst_names_host){
-			.name = c->hosts[i].name,
-			.has_addr = true,
-			.addr = c->hosts[i].address,
-			.port = c->hosts[i].port,
-			.priority = c->hosts[i].priority,
-		};
-	return PST_OK;
-}
-
-/* ---- TLS ---- */
-
-/* A profile's contexts are made here for the check and for every worker alike. */
-struct tls_maker {
-	const struct pst_config *cfg;
-	struct pst_crypto *crypto;
-	const uint8_t *ticket_key;
-	char err[512];     /* of the last failure */
-	char pointer[256]; /* where */
-};
-
-static void
-maker_fault(struct tls_maker *mk, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(mk->pointer, sizeof(mk->pointer), fmt, ap);
-	va_end(ap);
-}
-
-static enum pst_rc
-load_cert(struct tls_maker *mk, unsigned index, struct pst_cert **out)
-{
-	const struct pst_config_certificate *c = &mk->cfg->certificates[index];
-	enum pst_rc rc = pst_cert_load(mk->crypto, c->chain, c->key, out, mk->err, sizeof(mk->err));
-
-	if (rc != PST_OK)
-		maker_fault(mk, "/certificates/%s", c->name);
-	return rc;
-}
-
-static struct pst_tls_ctx *
-listener_ctx(struct tls_maker *mk, unsigned profile)
-{
-	const struct pst_config_tls_profile *p = &mk->cfg->profiles[profile];
-	struct pst_tls_conf conf = {
-		.side = PST_TLS_SERVER,
-		.min_version = p->min_version,
-		.max_version = p->max_version,
-		.ciphers = p->ciphers,
-		.ciphersuites = p->ciphersuites,
-		.groups = p->groups,
-		.tickets = p->tickets,
-		.ticket_key = mk->ticket_key,
-		.alpn_smtp = true,
-		.session_id_context = p->name,
-	};
-	struct pst_tls_ctx *ctx = NULL;
-
-	for (; conf.ncerts < p->ncertificates && conf.ncerts < PST_TLS_MAX_CERTS; conf.ncerts++) {
-		if (load_cert(mk, p->certificates[conf.ncerts], &conf.certs[conf.ncerts]) != PST_OK)
-			goto out;
-	}
-	ctx = pst_tls_ctx_new(mk->crypto, &conf, mk->err, sizeof(mk->err));
-	if (ctx == NULL)
-		maker_fault(mk, "/tls_profiles/%s", p->name);
-out:
-	for (unsigned i = 0; i < conf.ncerts; i++)
-		pst_cert_free(conf.certs[i]);
-	return ctx;
-}
-
-static struct pst_tls_ctx *
-hop_ctx(struct tls_maker *mk, const struct pst_config_next_hop *c)
-{
-	struct pst_tls_conf conf = {
-		.side = PST_TLS_CLIENT,
-		.min_version = (uint16_t)c->profile_min,
-		.max_version = (uint16_t)c->profile_max,
-		.ciphers = c->ciphers,
-		.ciphersuites = c->ciphersuites,
-		.groups = c->groups,
-		.verify = c->verify ? PST_TLS_VERIFY_NAME : PST_TLS_VERIFY_OFF,
-		.ca_file = c->ca_file,
-	};
-	struct pst_tls_ctx *ctx = pst_tls_ctx_new(mk->crypto, &conf, mk->err, sizeof(mk->err));
-
-	if (ctx == NULL)
-		maker_fault(mk, "/next_hops/%s", c->name);
-	return ctx;
-}
 
 /* -1: this listener has no TLS. */
 static int
@@ -161,164 +29,148 @@ listener_profile(const struct pst_config *cfg, const struct pst_config_listener 
 }
 
 static enum pst_rc
-worker_tls_init(struct worker_tls *w, struct tls_maker *mk)
+build_class(struct parts *ps, const struct build *b, struct route_class *rc,
+	const struct pst_config_next_hop *c)
 {
-	const struct pst_config *cfg = mk->cfg;
-
-	mk->crypto = w->crypto = pst_crypto_new(mk->err, sizeof(mk->err));
-	w->listener = calloc(cfg->nlisteners + 1, sizeof(*w->listener));
-	w->hop = calloc(cfg->nnext_hops + 1, sizeof(*w->hop));
-	if (w->crypto == NULL || w->listener == NULL || w->hop == NULL)
+	rc->hop = c;
+	if (c->tls != PST_CONFIG_TLS_NONE && (rc->tls = tls_part_hop(ps, b, c)) == NULL)
+		return PST_INVAL;
+	rc->key = class_key(c, rc->tls);
+	rc->hosts = calloc(c->nhosts, sizeof(*rc->hosts));
+	if (rc->key == NULL || rc->hosts == NULL) {
+		b->report(b->arg, "", "out of memory");
 		return PST_NOMEM;
-	for (unsigned i = 0; i < cfg->nlisteners; i++) {
-		int p = listener_profile(cfg, &cfg->listeners[i]);
-
-		if (p >= 0 && (w->listener[i] = listener_ctx(mk, (unsigned)p)) == NULL)
-			return PST_INVAL;
 	}
-	for (unsigned i = 0; i < cfg->nnext_hops; i++) {
-		if (cfg->next_hops[i].tls == PST_CONFIG_TLS_NONE)
-			continue;
-		if ((w->hop[i] = hop_ctx(mk, &cfg->next_hops[i])) == NULL)
-			return PST_INVAL;
+	for (unsigned i = 0; i < c->nhosts; i++)
+		rc->hosts[i] = (struct pst_names_host){
+			.name = c->hosts[i].name,
+			.has_addr = true,
+			.addr = c->hosts[i].address,
+			.port = c->hosts[i].port,
+			.priority = c->hosts[i].priority,
+		};
+	return PST_OK;
+}
+
+/* What the engine of a session on this listener goes by; the keywords follow the next hop's. */
+static void
+view_listener(struct view_listener *v, const struct snapshot *sn, unsigned i, const char *token)
+{
+	const struct pst_config *cfg = sn->cfg;
+	const struct pst_config_listener *ln = &cfg->listeners[i];
+	bool starttls = sn->listeners[i] != NULL && ln->tls == PST_CONFIG_TLS_STARTTLS;
+	uint32_t all = PST_SMTP_PIPELINING | PST_SMTP_SIZE | PST_SMTP_8BITMIME |
+		       PST_SMTP_ENHANCEDSTATUSCODES | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN |
+		       PST_SMTP_CHUNKING | (starttls ? PST_SMTP_STARTTLS : 0);
+
+	v->keywords = all & ~ln->discard_keywords;
+	v->smtp = (struct pst_smtp_server_conf){
+		.hostname = ln->hostname,
+		.keywords = v->keywords,
+		.max_size = cfg->limits.message_size,
+		.max_rcpts = cfg->limits.recipients,
+		.max_errors = cfg->limits.errors,
+		.max_received = cfg->limits.received,
+		.loop_token = token,
+		.bare_newline = ln->bare_newline,
+	};
+}
+
+static enum pst_rc
+build_views(struct snapshot *sn, const char *token)
+{
+	sn->views = calloc(sn->nworkers, sizeof(*sn->views));
+	if (sn->views == NULL)
+		return PST_NOMEM;
+	for (unsigned w = 0; w < sn->nworkers; w++) {
+		struct view *v = &sn->views[w];
+
+		v->listeners = calloc(sn->cfg->nlisteners + 1, sizeof(*v->listeners));
+		if (v->listeners == NULL)
+			return PST_NOMEM;
+		for (unsigned i = 0; i < sn->cfg->nlisteners; i++)
+			view_listener(&v->listeners[i], sn, i, token);
 	}
 	return PST_OK;
 }
 
-static void
-worker_tls_fini(struct worker_tls *w, const struct pst_config *cfg)
+/* Goes on after a fault, so that one does not hide another. */
+static unsigned
+build_parts(struct parts *ps, const struct build *b, struct snapshot *sn)
 {
-	for (unsigned i = 0; w->listener != NULL && i < cfg->nlisteners; i++) {
-		if (w->listener[i] != NULL)
-			pst_tls_ctx_put(w->listener[i]);
-	}
-	for (unsigned i = 0; w->hop != NULL && i < cfg->nnext_hops; i++) {
-		if (w->hop[i] != NULL)
-			pst_tls_ctx_put(w->hop[i]);
-	}
-	free(w->listener);
-	free(w->hop);
-	if (w->crypto != NULL)
-		pst_crypto_free(w->crypto);
-}
-
-static struct pst_policy *
-compile_policy(const struct pst_config *cfg, char *err, size_t errlen)
-{
-	struct pst_policy_route *routes = calloc(cfg->nroutes + 1, sizeof(*routes));
-	struct pst_policy *p;
-
-	if (routes == NULL)
-		return NULL;
-	for (unsigned i = 0; i < cfg->nroutes; i++)
-		routes[i] = (struct pst_policy_route){
-			.domain = cfg->routes[i].domain, .next_hop = cfg->routes[i].next_hop};
-	p = pst_policy_new(routes, cfg->nroutes, err, errlen);
-	free(routes);
-	return p;
-}
-
-/* Tries every part by itself, so that one fault does not hide another. */
-unsigned
-snapshot_check(const struct pst_config *cfg, pst_relay_report_fn *report, void *arg)
-{
-	struct tls_maker mk = {.cfg = cfg};
-	struct pst_policy *policy;
+	const struct pst_config *cfg = b->cfg;
 	unsigned faults = 0;
 
-	mk.crypto = pst_crypto_new(mk.err, sizeof(mk.err));
-	if (mk.crypto == NULL) {
-		report(arg, "", mk.err);
-		return 1;
-	}
-	for (unsigned i = 0; i < cfg->ncertificates; i++) {
-		struct pst_cert *cert = NULL;
+	for (unsigned i = 0; i < cfg->nlisteners; i++) {
+		int p = listener_profile(cfg, &cfg->listeners[i]);
 
-		mk.err[0] = '\0';
-		if (load_cert(&mk, i, &cert) == PST_OK)
-			pst_cert_free(cert);
-		else
-			report(arg, mk.pointer, mk.err), faults++;
-	}
-	for (unsigned i = 0; faults == 0 && i < cfg->nprofiles; i++) {
-		struct pst_tls_ctx *ctx = listener_ctx(&mk, i);
-
-		if (ctx != NULL)
-			pst_tls_ctx_put(ctx);
-		else
-			report(arg, mk.pointer, mk.err), faults++;
-	}
-	for (unsigned i = 0; i < cfg->nnext_hops; i++) {
-		struct pst_tls_ctx *ctx;
-
-		if (cfg->next_hops[i].tls == PST_CONFIG_TLS_NONE)
+		if (p < 0)
 			continue;
-		ctx = hop_ctx(&mk, &cfg->next_hops[i]);
-		if (ctx != NULL)
-			pst_tls_ctx_put(ctx);
-		else
-			report(arg, mk.pointer, mk.err), faults++;
+		sn->listeners[i] = tls_part_profile(ps, b, &cfg->profiles[p]);
+		faults += sn->listeners[i] == NULL;
 	}
-	pst_crypto_free(mk.crypto);
-	policy = compile_policy(cfg, mk.err, sizeof(mk.err));
-	if (policy != NULL)
-		pst_policy_free(policy);
-	else
-		report(arg, "/routes", mk.err), faults++;
-	return faults;
+	for (unsigned i = 0; i < cfg->nnext_hops; i++)
+		faults += build_class(ps, b, &sn->classes[i], &cfg->next_hops[i]) != PST_OK;
+	sn->policy = policy_part_get(ps, b);
+	return faults + (sn->policy == NULL);
 }
 
-/* ---- the whole ---- */
-
 struct snapshot *
-snapshot_new(const struct pst_config *cfg, unsigned nworkers, const uint8_t ticket_key[80],
-	char *err, size_t errlen)
+snapshot_new(struct parts *ps, const struct build *b, uint64_t generation, const char *token)
 {
-	struct tls_maker mk = {.cfg = cfg, .ticket_key = ticket_key};
 	struct snapshot *sn = calloc(1, sizeof(*sn));
 
-	snprintf(err, errlen, "out of memory");
 	if (sn == NULL)
 		return NULL;
-	sn->cfg = cfg;
-	sn->nworkers = nworkers;
-	sn->classes = calloc(cfg->nnext_hops + 1, sizeof(*sn->classes));
-	sn->tls = calloc(nworkers, sizeof(*sn->tls));
-	if (sn->classes == NULL || sn->tls == NULL)
+	sn->cfg = b->cfg;
+	sn->generation = generation;
+	sn->nworkers = ps->nworkers;
+	sn->classes = calloc(b->cfg->nnext_hops + 1, sizeof(*sn->classes));
+	sn->listeners = calloc(b->cfg->nlisteners + 1, sizeof(*sn->listeners));
+	if (sn->classes == NULL || sn->listeners == NULL) {
+		b->report(b->arg, "", "out of memory");
 		goto fail;
-	sn->policy = compile_policy(cfg, err, errlen);
-	if (sn->policy == NULL)
-		goto fail;
-	for (unsigned i = 0; i < cfg->nnext_hops; i++) {
-		if (class_init(&sn->classes[i], &cfg->next_hops[i]) != PST_OK)
-			goto fail;
 	}
-	for (unsigned w = 0; w < nworkers; w++) {
-		if (worker_tls_init(&sn->tls[w], &mk) != PST_OK) {
-			snprintf(err, errlen, "%s: %s", mk.pointer, mk.err);
-			goto fail;
-		}
+	if (build_parts(ps, b, sn) > 0)
+		goto fail;
+	if (build_views(sn, token) != PST_OK) {
+		b->report(b->arg, "", "out of memory");
+		goto fail;
 	}
 	return sn;
 fail:
-	snapshot_free(sn);
+	snapshot_free(ps, sn);
 	return NULL;
 }
 
 void
-snapshot_free(struct snapshot *sn)
+snapshot_free(struct parts *ps, struct snapshot *sn)
 {
 	if (sn == NULL)
 		return;
-	for (unsigned w = 0; sn->tls != NULL && w < sn->nworkers; w++)
-		worker_tls_fini(&sn->tls[w], sn->cfg);
 	for (unsigned i = 0; sn->classes != NULL && i < sn->cfg->nnext_hops; i++) {
+		tls_part_put(ps, sn->classes[i].tls);
 		free(sn->classes[i].key);
 		free(sn->classes[i].hosts);
 	}
-	if (sn->policy != NULL)
-		pst_policy_free(sn->policy);
+	for (unsigned i = 0; sn->listeners != NULL && i < sn->cfg->nlisteners; i++)
+		tls_part_put(ps, sn->listeners[i]);
+	for (unsigned w = 0; sn->views != NULL && w < sn->nworkers; w++)
+		free(sn->views[w].listeners);
+	policy_part_put(ps, sn->policy);
+	free(sn->views);
 	free(sn->classes);
-	free(sn->tls);
+	free(sn->listeners);
 	free(sn);
+}
+
+bool
+snapshot_in_use(const struct snapshot *sn)
+{
+	for (unsigned w = 0; w < sn->nworkers; w++) {
+		/* Pairs with the release in snapshot_put: what the session did is done. */
+		if (atomic_load_explicit(&sn->views[w].refs, memory_order_acquire) != 0)
+			return true;
+	}
+	return false;
 }

@@ -94,6 +94,11 @@ tx_finish(struct session *s, const char *status, unsigned code, const char *enh,
 		c->transactions_sent++;
 	else
 		c->transactions_aborted++;
+	if (code >= 200 && code < 300) {
+		s->sh->labels.plaintext_transactions[PST_LEG_CLIENT] += !s->leg.encrypted;
+		s->sh->labels.plaintext_transactions[PST_LEG_NEXTHOP] +=
+			s->hop != NULL && !s->hop->leg.encrypted;
+	}
 	log_tx(s, status, code, enh, text);
 	tx_free(s);
 	s->wait = WAIT_NONE;
@@ -293,7 +298,7 @@ tx_set_class(struct session *s, const struct route_class *cls)
 static unsigned
 rcpts_max(const struct session *s)
 {
-	unsigned n = s->sh->snap->cfg->limits.recipients;
+	unsigned n = s->snap->cfg->limits.recipients;
 
 	return n == 0 ? RCPTS_MAX : PST_MIN(2 * n, (unsigned)RCPTS_MAX);
 }
@@ -302,7 +307,7 @@ static void
 judge(struct session *s, struct rcpt *r, const struct pst_smtp_rcpt *src)
 {
 	struct tx *tx = s->tx;
-	const struct snapshot *sn = s->sh->snap;
+	const struct snapshot *sn = s->snap;
 	struct pst_facts f = {
 		.listener = s->listener,
 		.client = pst_tcp_remote(s->leg.conn).ip,
@@ -312,7 +317,7 @@ judge(struct session *s, struct rcpt *r, const struct pst_smtp_rcpt *src)
 	};
 	struct pst_verdict v;
 
-	pst_policy_eval(sn->policy, &f, &v);
+	pst_policy_eval(sn->policy->policy, &f, &v);
 	if (tx->nrcpts > rcpts_max(s)) {
 		refuse(r, 452, "4.5.3", "Too many recipients");
 	} else if (v.kind != PST_VERDICT_ROUTE) {

@@ -198,14 +198,6 @@ log_tx(struct session *s, const char *status, unsigned code, const char *enh, co
 
 /* ---- Received (RFC 5321 4.4, RFC 8314 7.4 for `tls`) ---- */
 
-size_t
-received_token(const struct shard *sh, char *buf, size_t cap)
-{
-	int n = snprintf(buf, cap, "(Postern %s.%s)", sh->relay->box, sh->relay->boot);
-
-	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
-}
-
 /* Only one recipient may be named: more would show the blind copies. */
 static const struct rcpt *
 only_recipient(const struct tx *tx)
@@ -252,6 +244,6 @@ received_write(struct session *s, char *buf, size_t cap)
 		"%s%s%s;\r\n\t%s\r\n",
 		s->smtp.helo != NULL ? s->smtp.helo : "unknown",
 		pst_ip_is4(&at.ip) ? "" : "IPv6:", pst_ip_str(&at.ip, ip), s->ln->hostname,
-		s->sh->token, pst_smtp_server_with(&s->smtp), tx_id(s, id), rcpt, tls, date);
+		s->sh->relay->token, pst_smtp_server_with(&s->smtp), tx_id(s, id), rcpt, tls, date);
 	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }

@@ -4,8 +4,14 @@
  * a configuration into snapshots, runs one shard per worker, and answers
  * questions about them.
  *
- * Thread: all of this is the main (control) thread's, except pst_shard_run, which
- * is a worker's whole life.
+ * Thread: pst_shard_run is a worker's whole life. Making, freeing, publishing,
+ * reclaiming and asking about sessions belong to one thread at a time, the main one
+ * before the control thread runs and after it ended, else the control thread. What
+ * only raises a flag or reads numbers (drain, stop, stats) is anybody's.
+ *
+ * Configurations: a relay runs one and may still have sessions that began under
+ * older ones. A config given to pst_relay_new or accepted by pst_relay_publish must
+ * live until it is handed to the release callback.
  */
 #ifndef PST_RELAY_H
 #define PST_RELAY_H
@@ -16,7 +22,6 @@
 #include <pst_tcp.h>
 
 struct pst_relay;
-struct pst_shard;
 
 struct pst_relay_deps {
 	struct pst_fabric *fabric;
@@ -33,17 +38,67 @@ struct pst_relay_deps {
 unsigned pst_relay_check(const struct pst_config *cfg,
 	void (*report)(void *arg, const char *pointer, const char *text), void *arg);
 
-/* Builds the first snapshot and the shards. The config must live as long as the relay. */
+/* Builds the first generation and the shards. */
 struct pst_relay *pst_relay_new(
 	const struct pst_config *cfg, const struct pst_relay_deps *deps, char *err, size_t errlen);
+/* Workers have ended. Every config still held is released. */
 void pst_relay_free(struct pst_relay *r);
+
+/* ---- publication ---- */
+
+struct pst_publish_result {
+	uint64_t generation;
+	unsigned tls_built,
+		tls_shared; /* TLS parts made anew, taken over from the last generation */
+};
+
+/*
+ * Publishes cfg as the next generation: everything is built first, then one pointer is
+ * swapped; sessions that run finish under the one they began with. PST_OK: cfg is the
+ * relay's until released. PST_INVAL: nothing changed, report was called for each fault.
+ * Waits for one loop turn of every worker. `dataplane` must be the one the process
+ * started with.
+ */
+enum pst_rc pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
+	void (*report)(void *arg, const char *pointer, const char *text), void *arg,
+	struct pst_publish_result *out);
+/* Called from reclaim and free, on their thread, when nobody uses cfg any more. */
+void pst_relay_set_release(
+	struct pst_relay *r, void (*release)(void *arg, const struct pst_config *cfg), void *arg);
+/* Frees old generations that no session uses; returns how many are still used. A few times a
+ * second. */
+unsigned pst_relay_reclaim(struct pst_relay *r);
+uint64_t pst_relay_generation(const struct pst_relay *r); /* 1: the first */
+
+/* ---- sessions ---- */
+
+struct pst_session_row {
+	char id[64]; /* box.boot.worker.counter */
+	uint64_t counter;
+	char client[72], listener[64];
+	char state[24]; /* command, tls, rcpt, data, body, verdict, closing */
+	char client_tls[16], client_cipher[48];
+	char from[128], nexthop[128], nexthop_tls[16];
+	uint64_t age_ms, bytes; /* message bytes passed on in this transaction */
+	uint64_t generation;
+	unsigned transactions;
+};
+
+/* The worker's sessions with a counter above `after`, ascending. Waits for the worker, at most 1 s.
+ */
+unsigned pst_relay_sessions(struct pst_relay *r, unsigned worker, uint64_t after,
+	struct pst_session_row *rows, unsigned max);
+/* Its transaction is given up, it hears 421 and is closed. PST_INVAL: no such session. */
+enum pst_rc pst_relay_kill(struct pst_relay *r, const char *sid);
 
 /* A worker's life: returns when stopped. `worker` 0..nworkers-1, on its own lcore. */
 int pst_shard_run(struct pst_relay *r, unsigned worker);
 
 /* No new sessions; 421 between transactions; running ones finish. */
 void pst_relay_drain(struct pst_relay *r);
-bool pst_relay_drained(const struct pst_relay *r); /* drain was asked and no session is left */
+void pst_relay_undrain(struct pst_relay *r);
+uint32_t pst_relay_drain_ms(const struct pst_relay *r); /* as configured now */
+bool pst_relay_drained(const struct pst_relay *r);      /* drain was asked and no session is left */
 bool pst_relay_draining(const struct pst_relay *r);
 unsigned pst_relay_running(const struct pst_relay *r); /* workers in their loop */
 bool pst_relay_failed(const struct pst_relay *r);      /* a worker could not start */
@@ -74,12 +129,53 @@ void pst_relay_stop(struct pst_relay *r);
 	X(starttls_injection, "bytes found behind STARTTLS, either leg")                           \
 	X(timeouts, "sessions ended by a timeout")
 
+/* ---- counters with labels: fixed sets, never addresses or domains ---- */
+
+enum { PST_LEG_CLIENT, PST_LEG_NEXTHOP, PST_LEGS };
+#define PST_CIPHERS 8
+extern const char *const pst_relay_cipher_names[PST_CIPHERS]; /* OpenSSL's; the last is "other" */
+#define PST_HS_BUCKETS 12
+extern const uint32_t pst_relay_hs_bounds_us[PST_HS_BUCKETS - 1]; /* upper bounds; then +Inf */
+enum {
+	PST_STAGE_CONNECT,
+	PST_STAGE_HELO,
+	PST_STAGE_MAIL,
+	PST_STAGE_RCPT,
+	PST_STAGE_DATA,
+	PST_STAGE_BODY,
+	PST_STAGES
+};
+extern const char *const pst_relay_stage_names[PST_STAGES];
+enum {
+	PST_LIMIT_SESSIONS,
+	PST_LIMIT_SESSIONS_PER_ADDRESS,
+	PST_LIMIT_CONNECTION_RATE,
+	PST_LIMIT_HANDSHAKES,
+	PST_LIMIT_HANDSHAKES_PER_ADDRESS,
+	PST_LIMIT_COMMANDS,
+	PST_LIMIT_DATA_RATE,
+	PST_LIMITS
+};
+extern const char *const pst_relay_limit_names[PST_LIMITS];
+
+struct pst_relay_labels {
+	uint64_t handshakes[PST_LEGS][2 /* 1.2, 1.3 */][PST_CIPHERS][2 /* resumed */];
+	uint64_t handshake_failures[PST_LEGS];
+	uint64_t handshake_us_sum[PST_LEGS];
+	uint64_t handshake_us[PST_LEGS][PST_HS_BUCKETS]; /* each bucket by itself, not cumulative */
+	uint64_t plaintext_transactions[PST_LEGS]; /* messages taken that crossed this leg in clear
+						    */
+	uint64_t replies[6][PST_STAGES];           /* to clients, by first digit */
+	uint64_t limit_refusals[PST_LIMITS];
+};
+
 struct pst_relay_counters {
 	PST_RELAY_COUNTERS(PST_COUNTER_MEMBER)
 };
 
 struct pst_worker_stats {
 	struct pst_relay_counters relay;
+	struct pst_relay_labels labels;
 	struct pst_net_counters net;
 	struct pst_tcp_counters tcp;
 	struct pst_tcp_usage usage;

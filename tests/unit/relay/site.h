@@ -33,8 +33,8 @@ struct site {
 	struct pst_fabric *gw_fabric, *far_fabric;
 	struct pst_net *far_net;
 	struct pst_tcp *far_tcp;
-	struct pst_relay relay;
-	struct shard *sh;
+	struct pst_relay *relay;
+	struct shard *sh; /* the relay's only one */
 	struct pst_config cfg;
 	struct pst_config_next_hop hops[2];
 	struct pst_config_host hosts[2][2];
@@ -63,6 +63,8 @@ void site_run(struct site *s, uint64_t ms);
 /* A client's connection to the gateway, banner included. */
 struct peer *site_client(struct site *s);
 struct peer *site_connect(struct site *s); /* without waiting for the banner */
+/* Plays a connection that a test opened itself. */
+struct peer *site_adopt(struct site *s, struct pst_tcp_conn *conn);
 /* The next hop's listener: on or off. */
 void site_listen(struct site *s, uint16_t port, bool on);
 /* Waits for a new connection to that port. NULL: none came within `ms`. */

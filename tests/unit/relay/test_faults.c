@@ -124,10 +124,12 @@ ROW(AT_EHLO)
 ROW(AT_MAIL)
 ROW(AT_RCPT)
 ROW(AT_DATA)
-ROW(AT_BODY) ROW(AT_DOT)
+ROW(AT_BODY)
+ROW(AT_DOT)
 
-	/* Before DATA another host is told everything again, and the client notices nothing. */
-	static void check_failover(enum stage at, enum way w)
+/* Before DATA another host is told everything again, and the client notices nothing. */
+static void
+check_failover(enum stage at, enum way w)
 {
 	struct peer *c, *h;
 

@@ -313,7 +313,7 @@ Test(relay, refuses_a_message_that_has_been_here_twice, .init = setup)
 	snprintf(text, sizeof(text),
 		"Received: from x by gw.example %s\r\nReceived: from y\r\n\tby gw.example %s id "
 		"1\r\n\r\nx\r\n.\r\n",
-		s.sh->token, s.sh->token);
+		s.relay->token, s.relay->token);
 	peer_send(c, text);
 	peer_expect(c, "554 5.4.6", 5000);
 	cr_assert(peer_ends(h, 5000));
