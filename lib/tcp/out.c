@@ -142,7 +142,7 @@ count_sent(struct pst_tcp_conn *c, uint32_t seq, uint32_t len, uint32_t end)
 	c->sent_ms = t->now_ms;
 }
 
-/* False: no memory, and nothing changed. */
+/* False: no memory; the stream's numbers are as before. */
 static bool
 send_range(struct pst_tcp_conn *c, uint32_t seq, const struct plan *p)
 {
@@ -150,11 +150,12 @@ send_range(struct pst_tcp_conn *c, uint32_t seq, const struct plan *p)
 		c, seq, (uint8_t)(TCP_ACK | (p->push ? TCP_PSH : 0) | (p->fin ? TCP_FIN : 0)));
 	struct rte_mbuf *m = seg_new(c->t, &e);
 
-	if (m == NULL)
-		return false;
-	if (!append_payload(c, m, seq - c->snd_una, p->len)) {
-		rte_pktmbuf_free(m);
-		c->t->cnt.out_nomem++;
+	if (m == NULL || !append_payload(c, m, seq - c->snd_una, p->len)) {
+		if (m != NULL) {
+			rte_pktmbuf_free(m);
+			c->t->cnt.out_nomem++;
+		}
+		c->ack_now = true; /* the header's window counts as offered: it must yet leave */
 		return false;
 	}
 	seg_send(c->t, m, &c->tuple);
