@@ -241,12 +241,6 @@ counters(struct out *o, const struct pst_metrics_input *in, const char *lib,
 
 static const char *const legs[PST_LEGS] = {
 	[PST_LEG_CLIENT] = "client", [PST_LEG_NEXTHOP] = "nexthop"};
-static const char *const stages[PST_STAGES] = {[PST_STAGE_CONNECT] = "connect",
-	[PST_STAGE_HELO] = "helo",
-	[PST_STAGE_MAIL] = "mail",
-	[PST_STAGE_RCPT] = "rcpt",
-	[PST_STAGE_DATA] = "data",
-	[PST_STAGE_BODY] = "body"};
 
 /* Labels are nothing but uint64_t, so adding them up needs no list of members. */
 static void
@@ -338,7 +332,7 @@ replies(struct out *o, const struct pst_relay_labels *l)
 	for (unsigned c = 2; c <= 5; c++)
 		for (unsigned s = 0; s < PST_STAGES; s++)
 			put(o, "postern_replies_total{class=\"%uxx\",stage=\"%s\"} %" PRIu64 "\n",
-				c, stages[s], l->replies[c][s]);
+				c, pst_relay_stage_names[s], l->replies[c][s]);
 }
 
 static void
@@ -359,8 +353,9 @@ labelled(struct out *o, const struct pst_metrics_input *in)
 	handshakes(o, &sum);
 	by_leg(o, "handshake_failures", "TLS handshakes that failed", sum.handshake_failures);
 	handshake_seconds(o, &sum);
-	by_leg(o, "plaintext_transactions", "Transactions that went in clear on that leg",
-		sum.plaintext_sessions);
+	by_leg(o, "plaintext_transactions",
+		"Messages the next hop took that crossed this leg in clear",
+		sum.plaintext_transactions);
 	replies(o, &sum);
 	limits(o, &sum);
 }

@@ -185,7 +185,7 @@ Test(text, labels_are_the_sum_of_the_workers_each_in_its_place)
 	w[1].labels.handshakes[PST_LEG_NEXTHOP][1][0][1] = 6;
 	w[0].labels.handshakes[PST_LEG_CLIENT][0][PST_CIPHERS - 1][0] = 7;
 	w[1].labels.handshake_failures[PST_LEG_CLIENT] = 8;
-	w[1].labels.plaintext_sessions[PST_LEG_NEXTHOP] = 9;
+	w[1].labels.plaintext_transactions[PST_LEG_NEXTHOP] = 9;
 	w[0].labels.replies[4][PST_STAGE_RCPT] = 10;
 	w[0].labels.limit_refusals[PST_LIMITS - 1] = 11;
 	text = text_of(sample_input(), PST_METRICS_OPENMETRICS);
