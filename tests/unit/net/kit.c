@@ -90,6 +90,10 @@ kit_rx(struct kit *k, unsigned worker)
 {
 	kit_free_up(k);
 	k->nup = pst_net_rx(k->n[worker], k->now, k->up, PST_COUNT(k->up));
+	for (unsigned i = 0; i < k->nup; i++) {
+		const char *why = NULL;
+		cr_expect_eq(rte_mbuf_check(k->up[i].m, 1, &why), 0, "%s", why);
+	}
 	return k->nup;
 }
 

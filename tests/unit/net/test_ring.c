@@ -88,3 +88,35 @@ Test(ring, retransmissions_survive_what_the_receiver_does_to_them, .init = pst_t
 	rte_ring_free(to_a);
 	rte_ring_free(to_b);
 }
+
+/* No lock guards a device queue: who has none of its own passes frames to one that has. */
+Test(ring, a_worker_without_a_queue_sends_through_one_that_has, .init = pst_test_eal)
+{
+	struct rte_ring *to_a = rte_ring_create("to_a", 256, SOCKET_ID_ANY, 0);
+	struct rte_ring *to_b = rte_ring_create("to_b", 256, SOCKET_ID_ANY, 0);
+	struct pst_port_conf pa = kit_port(1), pb = kit_port(2);
+	struct pst_ip ia = kit_ip("192.0.2.1"), ib = kit_ip("192.0.2.2");
+	struct kit a, b;
+
+	pa.ethdev = device("a", to_a, to_b);
+	pb.ethdev = device("b", to_b, to_a);
+	pa.announce = pb.announce = PST_ANNOUNCE_OFF;
+	kit_open(&a, &pa, 3, 0);
+	kit_open(&b, &pb, 1, 0);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pst_net_pool_head(a.n[2]));
+	uint8_t *t = (uint8_t *)rte_pktmbuf_append(m, 20);
+	memset(t, 0, 20);
+	t[12] = 0x50;
+	cr_assert_eq(pst_net_output(a.n[2], m, &ia, &ib, 6, 0, a.now), PST_OK);
+	for (unsigned i = 0; i < 4 && b.nup == 0; i++) {
+		kit_settle(&a); /* the question, then the segment, by way of worker 0 */
+		kit_rx(&b, 0);
+		pst_net_flush(b.n[0]);
+	}
+	cr_expect_eq(b.nup, 1);
+	cr_expect_eq(pst_net_counters(a.n[2])->tx_packets, 0);
+	cr_expect_eq(pst_net_counters(a.n[0])->tx_packets, 2);
+	kit_close_pair(&a, &b);
+	rte_ring_free(to_a);
+	rte_ring_free(to_b);
+}
