@@ -9,6 +9,7 @@ PATTERN is `LANE,LANE...`, or `LANE/REGEX`, or a REGEX on the names of tests. La
   build/...     gcc, clang, sanitized (gcc with ASan and UBSan), fuzz (clang)
   layering/...  forbidden and allowed pairs, rules on the sources
   schema/...    sample configurations against config/*.schema.json and postern -t
+  operations/...  metrics, alerts, dashboard, man pages, unit, completion
   lint/...      clang-tidy, a result for each file
   unit/... unit-asan/...   Criterion programs of tests/unit
   sim/... sim-asan/...     two stacks on a virtual wire, a line for each seed
@@ -190,6 +191,16 @@ def lane_layering(res, builds, args):
     rc = execute([f"{ROOT}/tests/layering/run", path], log, 300, line=line)
     if rc not in (0, 1) or not line.seen[0]:
         res.add("layering/run", False, log, always=True)
+
+
+def lane_operations(res, builds, args):
+    path = builds.get("gcc")
+    if not path:
+        return
+    line, log = relay_lines(res), f"{LOGS}/operations.log"
+    rc = execute([f"{ROOT}/tests/operations/run", path, args.regex], log, 300, line=line)
+    if rc not in (0, 1) or (not line.seen[0] and not args.regex):
+        res.add("operations/run", False, log, always=True)
 
 
 def lane_schema(res, builds, _args):
@@ -398,6 +409,7 @@ LANES = [
     ("build", lane_build),
     ("layering", lane_layering),
     ("schema", lane_schema),
+    ("operations", lane_operations),
     ("unit", unit("gcc", "unit")),
     ("unit-asan", unit("sanitized", "unit-asan", SANITIZER_ENV)),
     ("sim", sim("gcc", "sim")),
