@@ -110,6 +110,15 @@ admit_command(struct session *s)
 	return false;
 }
 
+/* Who tries address after address without a message is not sending mail (as Postfix counts). */
+bool
+admit_refusal(struct session *s)
+{
+	uint32_t limit = s->snap->cfg->limits.errors;
+
+	return limit == 0 || ++s->refusals <= limit;
+}
+
 /* A window of DATA is over: was it worth the wait? Begins the next one. */
 bool
 admit_rate(struct session *s, uint32_t window_ms)

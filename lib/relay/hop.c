@@ -99,6 +99,7 @@ hop_free(struct hop *h)
 	pst_smtp_client_fini(&h->smtp);
 	snapshot_put(h->snap, h->sh->worker);
 	free(h->host);
+	free(h->helo);
 	free(h->tls_key);
 	free(h);
 }
@@ -177,6 +178,13 @@ hop_start_tls(struct hop *h)
 	return leg_start_tls(&h->leg, hop_tls_ctx(h), name, h->sh->cache, pst_span_str(h->tls_key));
 }
 
+/* What we call ourselves: the class's word, else the listener's that the mail came by. */
+static const char *
+helo_name(const struct session *s, const struct route_class *cls)
+{
+	return cls->hop->helo != NULL ? cls->hop->helo : s->ln->hostname;
+}
+
 struct hop *
 hop_open(struct session *s, const struct route_class *cls, const struct pst_endpoint *at,
 	const char *host, enum pst_rc *rc)
@@ -200,6 +208,7 @@ hop_open(struct session *s, const struct route_class *cls, const struct pst_endp
 	h->at = *at;
 	h->snap = snapshot_get(s->snap, sh->worker);
 	h->host = host != NULL ? strdup(host) : NULL;
+	h->helo = strdup(helo_name(s, cls));
 	h->born_ms = sh->now_ms;
 	pst_smtp_client_init(&h->smtp);
 	pst_timer_init(&h->timer, LEG_HOP);
@@ -258,7 +267,8 @@ hop_take(struct session *s, const struct route_class *cls)
 		return NULL;
 	for (h = TAILQ_FIRST(&s->sh->pool); h != NULL; h = next) {
 		next = TAILQ_NEXT(h, link);
-		if (strcmp(h->cls->key, cls->key) != 0)
+		if (strcmp(h->cls->key, cls->key) != 0 || h->helo == NULL ||
+			strcmp(h->helo, helo_name(s, cls)) != 0)
 			continue;
 		if (hop_is_quiet(h))
 			break;
@@ -323,7 +333,7 @@ hop_refused(struct hop *h, const char *what, const struct pst_smtp_reply *r)
 static const char *
 hop_helo_name(const struct hop *h)
 {
-	return h->cls->hop->helo != NULL ? h->cls->hop->helo : h->s->ln->hostname;
+	return h->helo != NULL ? h->helo : "localhost"; /* out of memory is no reason to be rude */
 }
 
 static void

@@ -229,6 +229,7 @@ struct hop {
 	const struct route_class *cls;
 	struct pst_endpoint at;
 	char *host;    /* name of the host, or NULL */
+	char *helo;    /* what we said that we are */
 	char *tls_key; /* of the session cache: class and host */
 	uint8_t state; /* hop_state */
 	bool reused;
@@ -341,6 +342,7 @@ struct session {
 	uint64_t counter;   /* the last part of the session id */
 	uint64_t tls_began; /* ns; 0: no handshake is counted for it */
 	uint32_t commands;  /* since the last message */
+	uint32_t refusals;  /* recipients answered 5xx since the last message */
 	uint8_t stage;      /* PST_STAGE_*: of the replies that leave next */
 	uint64_t born_ms;
 	uint32_t ntx, nsent;
@@ -493,6 +495,7 @@ void admit_leave(struct shard *sh, const struct pst_ip *ip);
 bool admit_handshake(struct session *s);
 void admit_handshake_over(struct session *s);
 bool admit_command(struct session *s);
+bool admit_refusal(struct session *s);
 bool admit_rate(struct session *s, uint32_t window_ms);
 
 /* ---- labelled counters (labels.c) ---- */

@@ -187,6 +187,8 @@ session_accept(struct shard *sh, struct pst_tcp_conn *conn)
 void
 session_dismiss(struct session *s, const char *enh, const char *text, const char *reason)
 {
+	if (s->closing)
+		return;
 	s->reason = reason;
 	(void)pst_smtp_reply_put(&s->leg.out, 421, enh, text);
 	s->closing = true;
@@ -340,7 +342,7 @@ on_event(struct session *s, const struct pst_smtp_server_event *ev, bool surplus
 			tx_body(s, ev->body);
 		return;
 	case PST_SMTP_SEV_BODY_END:
-		s->commands = 0;
+		s->commands = s->refusals = 0;
 		if (s->tx != NULL && s->hop != NULL)
 			tx_body_end(s);
 		return;

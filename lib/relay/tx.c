@@ -138,6 +138,8 @@ reply_rcpt(struct session *s, struct rcpt *r, unsigned code, const char *enh, co
 		tx->wanted = true;
 	}
 	session_say(s, code, enh, text);
+	if (code >= 500 && !admit_refusal(s))
+		session_dismiss(s, "4.7.0", "Too many refused recipients", "too many errors");
 }
 
 /* A recipient that we refused is of no use once its client knows: a flood of them holds nothing. */

@@ -3,7 +3,7 @@
 #include "site.h"
 
 #include <criterion/criterion.h>
-#include "../../support/pki.h"
+#include <pki.h>
 
 static struct pst_cert *
 certificate(struct site *s)

@@ -251,3 +251,24 @@ Test(limits, replies_and_clear_messages_are_counted_by_label, .init = setup)
 	cr_expect_eq(s.sh->labels.plaintext_transactions[PST_LEG_NEXTHOP], 1);
 	site_fini(&s);
 }
+
+Test(limits, who_tries_address_after_address_is_shown_the_door, .init = setup)
+{
+	struct peer *c;
+
+	s.cfg.limits.errors = 3;
+	site_start(&s);
+	c = site_client(&s);
+	peer_send(c, "EHLO x\r\n");
+	peer_expect(c, "250 ", 5000);
+	peer_send(c, "MAIL FROM:<>\r\n");
+	peer_expect(c, "250 2.1.0", 5000);
+	for (int i = 0; i < 3; i++) {
+		peer_send(c, "RCPT TO:<a@nowhere.example>\r\n");
+		peer_expect(c, "550 5.7.1", 5000);
+	}
+	peer_send(c, "RCPT TO:<b@nowhere.example>\r\n");
+	peer_expect(c, "421 4.7.0", 5000);
+	cr_assert(peer_ends(c, 5000));
+	site_fini(&s);
+}

@@ -358,3 +358,34 @@ Test(relay, drain_ends_idle_sessions_and_lets_a_message_finish, .init = setup)
 	cr_assert(peer_ends(c, 5000));
 	site_fini(&s);
 }
+
+Test(relay, says_to_each_next_hop_the_name_of_the_listener_that_the_mail_came_by, .init = setup)
+{
+	static struct pst_config_listener two[2];
+	struct pst_endpoint gw = {.port = 2025};
+	struct pst_tcp_conn *conn;
+	struct peer *c, *h;
+
+	two[0] = two[1] = s.listener;
+	two[1].at.port = 2025;
+	two[1].hostname = "other.example";
+	s.cfg.listeners = two;
+	s.cfg.nlisteners = 2;
+	site_start(&s);
+	c = site_client(&s);
+	h = up_to_354(c);
+	peer_send(c, ".\r\n");
+	peer_expect(h, "\r\n.\r\n", 5000);
+	peer_send(h, "250 ok\r\n");
+	peer_expect(c, "250 2.0.0", 5000);
+	cr_assert_eq(pst_ip_parse("192.0.2.1", &gw.ip), PST_OK);
+	cr_assert_eq(pst_tcp_connect(s.far_tcp, NULL, &gw, NULL, s.now, &conn), PST_OK);
+	c = site_adopt(&s, conn);
+	peer_expect(c, "220 other.example", 5000);
+	client_envelope(c, "b@one.example");
+	h = site_accept(&s, SITE_HOP_A, 5000);
+	cr_assert_not_null(h, "the connection of another name was used");
+	peer_send(h, "220 hop\r\n");
+	peer_expect(h, "EHLO other.example\r\n", 5000);
+	site_fini(&s);
+}
