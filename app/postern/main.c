@@ -9,14 +9,17 @@
  * Exit: 0 fine, 1 the configuration or the start failed, 2 usage.
  *
  * The main thread starts everything, then waits for signals: SIGTERM and SIGINT
- * drain and stop (a second one stops at once), SIGHUP reopens the log.
+ * drain and stop (a second one stops at once), SIGHUP reopens the log. Once a second
+ * it tells the service manager how things are (notify.h).
  */
 #include "eal.h"
+#include "notify.h"
 
 #include <pst_control.h>
 #include <pst_crypto.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,6 +40,7 @@ struct app {
 	struct pst_log *log;
 	struct pst_relay *relay;
 	struct pst_control *control;
+	struct notify notify;
 };
 
 static int
@@ -188,16 +192,54 @@ wait_signal(const sigset_t *set, unsigned ms)
 	return sig > 0 ? sig : 0;
 }
 
+/* ---- the service manager ---- */
+
+static void
+count_turns(const struct app *a, uint64_t loops[PST_NET_MAX_WORKERS])
+{
+	struct pst_worker_stats stats;
+
+	for (unsigned w = 0; w < a->cfg->dataplane.workers; w++) {
+		pst_relay_stats(a->relay, w, &stats);
+		loops[w] = stats.loops;
+	}
+}
+
+static void
+tell_manager(struct app *a)
+{
+	uint64_t loops[PST_NET_MAX_WORKERS] = {0};
+	char status[80];
+
+	count_turns(a, loops);
+	snprintf(status, sizeof(status), "%s%u sessions, generation %" PRIu64,
+		pst_relay_draining(a->relay) ? "draining, " : "", pst_relay_live(a->relay),
+		pst_relay_generation(a->relay));
+	notify_tick(&a->notify, loops, pst_now_ns(), status);
+}
+
+static void
+tell_ready(struct app *a)
+{
+	uint64_t loops[PST_NET_MAX_WORKERS] = {0};
+
+	count_turns(a, loops);
+	notify_init(&a->notify, a->cfg->dataplane.workers, loops, pst_now_ns());
+	notify_ready("ready");
+}
+
 static void
 drain(struct app *a, const sigset_t *set)
 {
 	uint64_t until = pst_now_ns() + a->cfg->limits.timeouts.drain * PST_NS_PER_MS;
 
 	pst_logf(a->log, PST_LOG_INFO, "main", "draining: %u sessions", pst_relay_live(a->relay));
+	notify_stopping("draining");
 	pst_relay_drain(a->relay);
 	while (!pst_relay_drained(a->relay) && pst_now_ns() < until) {
 		int sig = wait_signal(set, 50);
 
+		tell_manager(a);
 		if (sig == SIGTERM || sig == SIGINT)
 			break;
 	}
@@ -211,9 +253,11 @@ run(struct app *a, const sigset_t *set)
 	pst_logf(a->log, PST_LOG_INFO, "main",
 		"postern %s is ready: %u workers, %u ports, %u listeners", PST_VERSION,
 		a->cfg->dataplane.workers, a->cfg->dataplane.nports, a->cfg->nlisteners);
+	tell_ready(a);
 	for (;;) {
 		int sig = wait_signal(set, 1000);
 
+		tell_manager(a);
 		if (sig == SIGHUP)
 			pst_logger_reopen(a->logger);
 		else if (sig != 0)
