@@ -109,21 +109,35 @@ fill(struct pst_config *c, const json_t *root, struct pst_config_report *report)
 }
 
 struct pst_config *
-pst_config_parse(const char *json, size_t len, const char *path, struct pst_config_report *report)
+pst_config_from_json(json_t *root, const char *path, struct pst_config_report *report)
 {
-	unsigned before = report->n, faults = 1;
-	struct pst_config *c = NULL;
-	json_t *root = NULL;
+	struct pst_config *c = new_config(path);
+	unsigned faults = 1;
 
-	if (!sane(json, len, report) || (root = read_json(json, len, report)) == NULL)
-		return NULL;
-	c = new_config(path);
 	if (c == NULL)
 		pst_config_report_add(report, "", "out of memory");
 	else
 		faults = fill(c, root, report);
+	if (faults == 0) {
+		c->document = json_incref(root);
+		return c;
+	}
+	pst_config_free(c);
+	return NULL;
+}
+
+struct pst_config *
+pst_config_parse(const char *json, size_t len, const char *path, struct pst_config_report *report)
+{
+	unsigned before = report->n;
+	struct pst_config *c;
+	json_t *root;
+
+	if (!sane(json, len, report) || (root = read_json(json, len, report)) == NULL)
+		return NULL;
+	c = pst_config_from_json(root, path, report);
 	json_decref(root);
-	if (faults == 0 && report->n == before)
+	if (report->n == before)
 		return c;
 	pst_config_free(c);
 	return NULL;
@@ -179,6 +193,8 @@ pst_config_load(const char *path, struct pst_config_report *report)
 void
 pst_config_free(struct pst_config *c)
 {
-	if (c != NULL)
-		pst_arena_free(c->arena);
+	if (c == NULL)
+		return;
+	json_decref(c->document);
+	pst_arena_free(c->arena);
 }

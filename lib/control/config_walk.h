@@ -103,6 +103,18 @@ extern const struct pst_key_type pst_config_type;
 /* Reads obj into w->config, defaults first. Faults go to the report and are counted. */
 void pst_config_walk(struct pst_config_walk *w, const json_t *obj);
 
+/* Reads a document that is JSON already. root is kept with the configuration (shared). */
+struct pst_config *pst_config_from_json(
+	json_t *root, const char *path, struct pst_config_report *report);
+
+/*
+ * Calls report for every key of a section ("dataplane") that differs in meaning, with
+ * its pointer; for an array of another length with the array's. Returns how many.
+ */
+typedef void pst_config_different(void *arg, const char *pointer);
+unsigned pst_config_compare(const struct pst_config *a, const struct pst_config *b,
+	const char *section, pst_config_different *report, void *arg);
+
 /* A fault of the current object (key NULL) or of a key in it ("hosts", "hosts/0/port"). */
 void pst_config_fault(struct pst_config_walk *w, const char *key, const char *fmt, ...)
 	PST_PRINTF(3, 4);

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 16
+#include "server.h"
 
 static bool
 fail(char *err, size_t errlen, const char *path, const char *what)
@@ -85,22 +85,46 @@ clear_place(const char *path, char *err, size_t errlen)
 	return unlink(path) == 0 || fail_errno(err, errlen, path, "remove the stale socket");
 }
 
-/* The configured group has to exist; "postern" is used if there is one. */
+/* The configured group has to exist; "postern" is used if there is one. *gid -1: no group. */
 static bool
-give_to_group(const char *path, const char *name, char *err, size_t errlen)
+find_group(const char *name, gid_t *gid, char *err, size_t errlen)
 {
 	struct group gr, *found = NULL;
 	char buf[16384];
 
 	if (getgrnam_r(name != NULL ? name : "postern", &gr, buf, sizeof(buf), &found) != 0)
 		found = NULL;
-	if (found == NULL && name != NULL) {
-		snprintf(err, errlen, "control socket %s: there is no group \"%s\"", path, name);
+	*gid = found != NULL ? found->gr_gid : (gid_t)-1;
+	if (found != NULL || name == NULL)
+		return true;
+	snprintf(err, errlen, "control socket: there is no group \"%s\"", name);
+	return false;
+}
+
+static bool
+give_to_group(const char *path, const char *name, char *err, size_t errlen)
+{
+	gid_t gid;
+
+	if (!find_group(name, &gid, err, errlen))
 		return false;
-	}
-	if (found != NULL && chown(path, (uid_t)-1, found->gr_gid) != 0 && name != NULL)
+	if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) != 0 && name != NULL)
 		return fail_errno(err, errlen, path, "change the group");
 	return true;
+}
+
+bool
+pst_listen_group_exists(const char *group, char *err, size_t errlen)
+{
+	gid_t gid;
+
+	return find_group(group, &gid, err, errlen);
+}
+
+bool
+pst_listen_regroup(struct pst_listen *l, const char *group, char *err, size_t errlen)
+{
+	return give_to_group(l->path, group, err, errlen);
 }
 
 static bool
@@ -118,7 +142,7 @@ bind_and_share(struct pst_listen *l, const char *group, char *err, size_t errlen
 	l->ino = st.st_ino;
 	if (!give_to_group(l->path, group, err, errlen))
 		return false;
-	if (chmod(l->path, 0660) != 0 || listen(l->fd, BACKLOG) != 0)
+	if (chmod(l->path, 0660) != 0 || listen(l->fd, PST_CONTROL_BACKLOG) != 0)
 		return fail_errno(err, errlen, l->path, "listen");
 	return true;
 }
@@ -127,7 +151,8 @@ bool
 pst_listen_open(
 	struct pst_listen *l, const struct pst_config_control *conf, char *err, size_t errlen)
 {
-	*l = (struct pst_listen){.fd = -1, .path = conf->socket};
+	*l = (struct pst_listen){.fd = -1};
+	snprintf(l->path, sizeof(l->path), "%s", conf->socket);
 	make_directory(l->path);
 	if (!clear_place(l->path, err, errlen))
 		return false;

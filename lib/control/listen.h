@@ -8,8 +8,8 @@
 
 struct pst_listen {
 	int fd;
-	const char *path; /* the configuration's */
-	dev_t dev;        /* which file we made */
+	char path[108]; /* as in struct sockaddr_un */
+	dev_t dev;      /* which file we made */
 	ino_t ino;
 };
 
@@ -17,5 +17,9 @@ struct pst_listen {
 bool pst_listen_open(
 	struct pst_listen *l, const struct pst_config_control *conf, char *err, size_t errlen);
 void pst_listen_close(struct pst_listen *l); /* removes the file if it is still ours */
+
+/* Gives the file to another group; NULL as in the configuration. */
+bool pst_listen_group_exists(const char *group, char *err, size_t errlen);
+bool pst_listen_regroup(struct pst_listen *l, const char *group, char *err, size_t errlen);
 
 #endif

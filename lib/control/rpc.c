@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "config_scan.h"
+#include "plane.h"
+#include "save.h"
 
 static const char *
 message(int code)
@@ -25,6 +27,16 @@ message(int code)
 		return "Invalid params";
 	case PST_RPC_BUSY:
 		return "Too many clients";
+	case PST_RPC_GENERATION:
+		return "Another generation runs";
+	case PST_RPC_CONFIG:
+		return "Invalid configuration";
+	case PST_RPC_RESTART:
+		return "Restart required";
+	case PST_RPC_NOT_FOUND:
+		return "Not found";
+	case PST_RPC_FAILED:
+		return "Failed";
 	default:
 		return "Internal error";
 	}
@@ -40,7 +52,8 @@ reason(const char *text)
 static char *
 dump_line(json_t *response)
 {
-	char *text = response != NULL ? json_dumps(response, JSON_COMPACT) : NULL, *line;
+	char *text = response != NULL ? json_dumps(response, JSON_COMPACT | PST_JSON_REALS) : NULL,
+	     *line;
 	size_t n = text != NULL ? strlen(text) : 0;
 
 	json_decref(response);
@@ -70,6 +83,13 @@ char *
 pst_rpc_error(enum pst_rpc_code code, json_t *data)
 {
 	return error_line(json_null(), code, data);
+}
+
+char *
+pst_rpc_notify(const char *method, json_t *params)
+{
+	return dump_line(
+		json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
 }
 
 /* The parser quotes what it met, which need not be UTF-8. */
@@ -160,18 +180,40 @@ params_fault(const struct pst_rpc_method *m, const json_t *params)
 	return NULL;
 }
 
+/* Who changed what, whatever came of it. */
+static void
+audit(const struct pst_rpc_method *m, const struct pst_rpc_call *c)
+{
+	const struct pst_peer *by = &c->caller->peer;
+	struct pst_log_line ln = pst_log_begin(c->plane->log, PST_LOG_INFO, "audit");
+
+	pst_log_str(&ln, "method", m->name);
+	pst_log_u64(&ln, "uid", by->uid);
+	pst_log_u64(&ln, "gid", by->gid);
+	pst_log_u64(&ln, "pid", (uint64_t)by->pid);
+	if (c->target != NULL)
+		pst_log_str(&ln, "target", c->target);
+	pst_log_str(&ln, "outcome", c->code == 0 ? "ok" : message(c->code));
+	pst_log_u64(&ln, "generation", pst_plane_generation(c->plane));
+	pst_log_end(&ln);
+}
+
 static char *
-call_method(const struct pst_control_deps *deps, const struct pst_rpc_method *m, const json_t *req)
+call_method(struct pst_plane *plane, struct pst_caller *caller, const struct pst_rpc_method *m,
+	const json_t *req)
 {
 	const json_t *params = json_object_get(req, "params"), *id = json_object_get(req, "id");
-	struct pst_rpc_call call = {.deps = deps, .params = params};
-	json_t *fault = params_fault(m, params);
+	struct pst_rpc_call call = {.plane = plane, .caller = caller, .params = params};
 
-	if (fault != NULL)
-		return error_line(id, PST_RPC_PARAMS, fault);
-	m->call(&call);
+	call.data = params_fault(m, params);
+	if (call.data != NULL)
+		call.code = PST_RPC_PARAMS;
+	else
+		m->call(&call);
 	if (call.code == 0 && call.result == NULL)
 		call.code = PST_RPC_INTERNAL;
+	if (m->changes)
+		audit(m, &call);
 	if (call.code != 0) {
 		json_decref(call.result);
 		return error_line(id, call.code, call.data);
@@ -182,7 +224,7 @@ call_method(const struct pst_control_deps *deps, const struct pst_rpc_method *m,
 }
 
 static char *
-answer_request(const struct pst_control_deps *deps, const json_t *req)
+answer_request(struct pst_plane *plane, struct pst_caller *caller, const json_t *req)
 {
 	const char *fault = envelope_fault(req);
 	const struct pst_rpc_method *m;
@@ -193,11 +235,11 @@ answer_request(const struct pst_control_deps *deps, const json_t *req)
 	m = find_method(json_string_value(json_object_get(req, "method")));
 	if (m == NULL)
 		return error_line(json_object_get(req, "id"), PST_RPC_NO_METHOD, known_methods());
-	return call_method(deps, m, req);
+	return call_method(plane, caller, m, req);
 }
 
 char *
-pst_rpc_answer(const struct pst_control_deps *deps, const char *line, size_t len)
+pst_rpc_answer(struct pst_plane *plane, struct pst_caller *caller, const char *line, size_t len)
 {
 	char pointer[256], *answer;
 	json_error_t e;
@@ -208,7 +250,7 @@ pst_rpc_answer(const struct pst_control_deps *deps, const char *line, size_t len
 	req = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
 	if (req == NULL)
 		return pst_rpc_error(PST_RPC_PARSE, parse_reason(&e));
-	answer = answer_request(deps, req);
+	answer = answer_request(plane, caller, req);
 	if (json_is_object(req) && json_object_get(req, "id") == NULL &&
 		envelope_fault(req) == NULL) {
 		free(answer);

@@ -1,187 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Serves the control socket: a thread with a poll loop over at most CLIENTS
- * connections, line in, line out (rpc.c).
- *
- * No client can harm another or the gateway:
- *   slow reader   its answer waits; until it is gone nothing more is read from it
- *   slow writer   holds its own line, at most PST_RPC_LINE_MAX bytes
- *   fast writer   gets one line answered a turn, as everybody else does
- *   silent one    is closed after IDLE_NS without a byte moved either way
- *   one too many  is told so and closed
- * A line that is too long cannot be resynchronised and ends the connection.
+ * Serves the control socket: a thread with a poll loop over at most
+ * PST_CONTROL_CLIENTS connections (client.c), line in, line out (rpc.c). Between
+ * turns it passes log lines to followers, reloads when a signal asked for it, and
+ * gives back old configurations.
  */
 #include "server.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <pst_buf.h>
+#include "client.h"
+#include "plane.h"
 
-#include "listen.h"
-#include "rpc.h"
-
-#define READ_CHUNK 16384
-#define OUT_MAX    (4u << 20) /* more than the longest answer */
-
-struct client {
-	int fd;            /* -1: free */
-	bool eof;          /* nothing more will come: answer what is there, then close */
-	bool closing;      /* flush, then close */
-	uint32_t scanned;  /* bytes of `in` that hold no newline */
-	uint64_t moved_ns; /* last byte in or out */
-	struct pst_buf in, out;
-};
+#define LARGE_MAX  2    /* large lines, and large answers, at a time */
+#define LINES_TURN 1000 /* of the log, before clients are served again */
+#define RECLAIM_NS (250 * PST_NS_PER_MS)
+#define TURNED_NS  PST_NS_PER_SEC /* between log lines on clients turned away */
 
 enum { POLL_WAKE, POLL_LISTEN, POLL_CLIENT };
 
 struct pst_control {
-	struct pst_control_deps deps;
-	struct pst_listen listen;
-	struct pst_log *log;
-	int wake;          /* eventfd: stop */
-	_Atomic bool stop; /* set by free before it writes wake */
+	struct pst_plane plane;
+	_Atomic bool stop;   /* set by free before it wakes the thread */
+	_Atomic bool reload; /* any thread */
 	pthread_t thread;
 	unsigned nclients;
-	struct client clients[PST_CONTROL_CLIENTS];
+	unsigned turned_away; /* since the log spoke of it */
+	uint64_t turned_ns;   /* when it did */
+	uint64_t reclaimed_ns;
+	bool feed_left; /* lines wait for the next turn */
+	struct pst_client clients[PST_CONTROL_CLIENTS];
 	struct pollfd poll[POLL_CLIENT + PST_CONTROL_CLIENTS];
 };
 
-/* ---- one client ---- */
-
-static void
-client_close(struct pst_control *c, struct client *cl)
-{
-	close(cl->fd);
-	pst_buf_fini(&cl->in);
-	pst_buf_fini(&cl->out);
-	cl->fd = -1;
-	c->nclients--;
-}
-
-/* Takes over text; NULL: nothing to say. */
-static void
-client_say(struct client *cl, char *text)
-{
-	if (text != NULL && pst_buf_append_str(&cl->out, text) != PST_OK)
-		cl->closing = true;
-	free(text);
-}
-
-static void
-client_flush(struct pst_control *c, struct client *cl, uint64_t now)
-{
-	struct pst_span s = pst_buf_span(&cl->out);
-	ssize_t n = 0;
-
-	if (s.n > 0) {
-		n = send(cl->fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n > 0) {
-			pst_buf_consume(&cl->out, (size_t)n);
-			cl->moved_ns = now;
-		}
-	}
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		client_close(c, cl);
-	else if (cl->closing && pst_buf_len(&cl->out) == 0)
-		client_close(c, cl);
-}
-
-static void
-client_read(struct pst_control *c, struct client *cl, uint64_t now)
-{
-	uint8_t *room =
-		pst_buf_reserve(&cl->in, PST_MIN(pst_buf_room(&cl->in), (size_t)READ_CHUNK));
-	ssize_t n;
-
-	if (room == NULL) {
-		client_close(c, cl); /* no memory */
-		return;
-	}
-	n = recv(cl->fd, room, PST_MIN(pst_buf_room(&cl->in), (size_t)READ_CHUNK), MSG_DONTWAIT);
-	if (n > 0) {
-		pst_buf_commit(&cl->in, (size_t)n);
-		cl->moved_ns = now;
-	} else if (n == 0) {
-		cl->eof = true;
-	} else if (errno != EAGAIN && errno != EINTR) {
-		client_close(c, cl);
-	}
-}
-
-/* Length of the first line in `in`, newline included; 0: not there yet. */
-static size_t
-line_length(struct client *cl)
-{
-	struct pst_span s = pst_buf_span(&cl->in);
-	const uint8_t *nl;
-
-	if (s.n == 0)
-		return 0;
-	nl = memchr(s.p + cl->scanned, '\n', s.n - cl->scanned);
-	if (nl != NULL)
-		return (size_t)(nl - s.p) + 1;
-	cl->scanned = (uint32_t)s.n;
-	return 0;
-}
-
-static bool
-is_blank(struct pst_span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (strchr(" \t\r\n", s.p[i]) == NULL || s.p[i] == '\0')
-			return false;
-	return true;
-}
-
-/* Answers one line, unless the last answer is still waiting. true: did something. */
-static bool
-client_turn(struct pst_control *c, struct client *cl)
-{
-	struct pst_span in = pst_buf_span(&cl->in);
-	size_t n;
-
-	if (cl->closing || pst_buf_len(&cl->out) > 0)
-		return false;
-	n = line_length(cl);
-	if (n == 0 && pst_buf_room(&cl->in) == 0) {
-		client_say(cl, pst_rpc_error(PST_RPC_INVALID,
-				       json_pack("{s:s, s:i}", "reason", "line too long", "limit",
-					       (int)PST_RPC_LINE_MAX)));
-		cl->closing = true;
-		return true;
-	}
-	if (n == 0) {
-		cl->closing = cl->eof;
-		return cl->eof;
-	}
-	if (!is_blank(pst_span(in.p, n)))
-		client_say(cl, pst_rpc_answer(&c->deps, (const char *)in.p, n - 1));
-	pst_buf_consume(&cl->in, n);
-	cl->scanned = 0;
-	return true;
-}
-
 /* ---- arrivals ---- */
-
-/* SO_PEERCRED: who it was when it connected; the kernel vouches for it. */
-static void
-log_arrival(struct pst_control *c, int fd)
-{
-	struct ucred cred = {0};
-	socklen_t len = sizeof(cred);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
-		pst_logf(c->log, PST_LOG_INFO, "control", "client uid=%u gid=%u pid=%d",
-			(unsigned)cred.uid, (unsigned)cred.gid, (int)cred.pid);
-}
 
 static void
 turn_away(struct pst_control *c, int fd)
@@ -190,74 +49,153 @@ turn_away(struct pst_control *c, int fd)
 		pst_rpc_error(PST_RPC_BUSY, json_pack("{s:i}", "limit", (int)PST_CONTROL_CLIENTS));
 
 	if (text != NULL && send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		pst_logf(c->log, PST_LOG_DEBUG, "control", "client left before it was refused");
+		pst_logf(c->plane.log, PST_LOG_DEBUG, "control",
+			"client left before it was refused");
 	free(text);
 	close(fd);
-	pst_logf(c->log, PST_LOG_WARN, "control", "too many clients");
+	c->turned_away++;
 }
 
+/* Once a second: who comes ten thousand times shall not fill the log. */
 static void
+log_turned_away(struct pst_control *c, uint64_t now)
+{
+	if (c->turned_away == 0 || (c->turned_ns != 0 && now - c->turned_ns < TURNED_NS))
+		return;
+	pst_logf(c->plane.log, PST_LOG_WARN, "control", "too many clients: %u turned away",
+		c->turned_away);
+	c->turned_away = 0;
+	c->turned_ns = now;
+}
+
+static bool
 accept_one(struct pst_control *c, uint64_t now)
 {
-	int fd = accept4(c->listen.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	struct client *cl = c->clients;
+	int fd = accept4(c->plane.listen.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct pst_client *cl = c->clients;
 
 	if (fd < 0)
-		return; /* gone already, or out of descriptors: the next turn tries again */
-	log_arrival(c, fd);
+		return false; /* nobody, or out of descriptors: the next turn tries again */
 	if (c->nclients == PST_CONTROL_CLIENTS) {
 		turn_away(c, fd);
-		return;
+		return true;
 	}
 	while (cl->fd >= 0)
 		cl++;
-	*cl = (struct client){.fd = fd, .moved_ns = now};
-	pst_buf_init(&cl->in, PST_RPC_LINE_MAX);
-	pst_buf_init(&cl->out, OUT_MAX);
+	if (!pst_client_open(cl, fd, now)) {
+		cl->fd = -1;
+		close(fd);
+		return true;
+	}
 	c->nclients++;
+	pst_logf(c->plane.log, PST_LOG_INFO, "control", "client uid=%u gid=%u pid=%d",
+		(unsigned)cl->caller.peer.uid, (unsigned)cl->caller.peer.gid,
+		(int)cl->caller.peer.pid);
+	return true;
+}
+
+/* As many as the backlog holds, so that a crowd does not keep others waiting. */
+static void
+accept_some(struct pst_control *c, uint64_t now)
+{
+	for (int i = 0; i < PST_CONTROL_BACKLOG && accept_one(c, now); i++)
+		;
 }
 
 /* ---- the loop ---- */
 
+static unsigned
+count(const struct pst_control *c, bool (*what)(const struct pst_client *cl))
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++)
+		n += what(&c->clients[i]);
+	return n;
+}
+
+static bool
+may_answer(const struct pst_control *c)
+{
+	return count(c, pst_client_large_out) < LARGE_MAX;
+}
+
 static void
 poll_set(struct pst_control *c, struct pollfd *p)
 {
-	p[POLL_WAKE] = (struct pollfd){.fd = c->wake, .events = POLLIN};
-	p[POLL_LISTEN] = (struct pollfd){.fd = c->listen.fd, .events = POLLIN};
+	p[POLL_WAKE] = (struct pollfd){.fd = c->plane.feed.wake, .events = POLLIN};
+	p[POLL_LISTEN] = (struct pollfd){.fd = c->plane.listen.fd, .events = POLLIN};
 	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++) {
-		const struct client *cl = &c->clients[i];
-		bool waiting = cl->fd >= 0 && pst_buf_len(&cl->out) > 0;
+		const struct pst_client *cl = &c->clients[i];
 		/* poll skips negative descriptors */
-		p[POLL_CLIENT + i] =
-			(struct pollfd){.fd = cl->fd, .events = waiting ? POLLOUT : POLLIN};
+		p[POLL_CLIENT + i] = (struct pollfd){
+			.fd = cl->fd, .events = cl->fd >= 0 ? pst_client_events(cl) : 0};
 	}
 }
 
-/* A whole line is there and the answer before it is gone: do not sleep. */
+/* Something can be done without waiting for anything. */
 static bool
 work_left(struct pst_control *c)
 {
-	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++) {
-		struct client *cl = &c->clients[i];
-		if (cl->fd >= 0 && pst_buf_len(&cl->out) == 0 && line_length(cl) > 0)
+	if (c->feed_left)
+		return true;
+	if (!may_answer(c))
+		return false;
+	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++)
+		if (pst_client_ready(&c->clients[i]))
 			return true;
-	}
 	return false;
 }
 
 static void
-serve(struct pst_control *c, struct client *cl, short events, uint64_t now)
+serve_clients(struct pst_control *c)
 {
-	if (pst_buf_len(&cl->out) > 0) {
-		if (events != 0)
-			client_flush(c, cl, now);
-	} else if (events != 0 && !cl->eof && pst_buf_room(&cl->in) > 0) {
-		client_read(c, cl, now);
+	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++) {
+		struct pst_client *cl = &c->clients[i];
+
+		if (cl->fd < 0)
+			continue;
+		pst_client_serve(cl, &c->plane, c->poll[POLL_CLIENT + i].revents,
+			count(c, pst_client_large_in) < LARGE_MAX, may_answer(c));
+		if (!cl->gone)
+			continue;
+		pst_client_close(cl, &c->plane);
+		c->nclients--;
 	}
-	if (cl->fd >= 0 && client_turn(c, cl))
-		client_flush(c, cl, now);
-	if (cl->fd >= 0 && now - cl->moved_ns >= PST_CONTROL_IDLE_NS)
-		client_close(c, cl);
+}
+
+/* One text a line for all who follow; they take it in their turn. */
+static void
+pass_log(struct pst_control *c)
+{
+	uint64_t lost = pst_feed_lost(&c->plane.feed);
+	char line[PST_LOG_LINE_MAX];
+	unsigned lines = 0;
+	size_t n = 0;
+
+	for (unsigned i = 0; lost > 0 && i < PST_CONTROL_CLIENTS; i++)
+		if ((c->clients[i].follower.topics & PST_TOPIC_LOG) != 0)
+			c->clients[i].follower.lost += lost;
+	while (lines < LINES_TURN && (n = pst_feed_next(&c->plane.feed, line)) > 0) {
+		char *text = pst_follow_text(line, n);
+		for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++)
+			pst_follow_log(&c->clients[i].follower, &c->clients[i].out, text);
+		free(text);
+		lines++;
+	}
+	c->feed_left = n > 0;
+}
+
+/* SIGHUP's way: the outcome is in the log. */
+static void
+reload(struct pst_control *c)
+{
+	struct pst_proposal prop = {.by = {getuid(), getgid(), getpid()}};
+	struct pst_verdict v;
+
+	c->reload = false;
+	pst_plane_reload(&c->plane, &prop, &v);
+	pst_proposal_fini(&prop, &v);
 }
 
 void
@@ -273,11 +211,20 @@ pst_control_wait(struct pst_control *c, int timeout_ms)
 void
 pst_control_serve(struct pst_control *c, uint64_t now)
 {
-	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++)
-		if (c->clients[i].fd >= 0)
-			serve(c, &c->clients[i], c->poll[POLL_CLIENT + i].revents, now);
+	c->plane.now_ns = now;
+	if (c->poll[POLL_WAKE].revents != 0)
+		pst_feed_awake(&c->plane.feed); /* before the news are looked at */
+	if (c->reload)
+		reload(c);
+	pass_log(c);
+	serve_clients(c);
 	if (c->poll[POLL_LISTEN].revents != 0)
-		accept_one(c, now);
+		accept_some(c, now);
+	log_turned_away(c, now);
+	if (now - c->reclaimed_ns >= RECLAIM_NS) {
+		pst_plane_reclaim(&c->plane);
+		c->reclaimed_ns = now;
+	}
 }
 
 unsigned
@@ -286,14 +233,37 @@ pst_control_nclients(const struct pst_control *c)
 	return c->nclients;
 }
 
+struct pst_plane *
+pst_control_plane(struct pst_control *c)
+{
+	return &c->plane;
+}
+
+/* How long nothing can be due: followers' intervals, old configurations, idle clocks. */
+static int
+patience_ms(const struct pst_control *c, uint64_t now)
+{
+	int ms = c->plane.old_in_use > 0 ? RECLAIM_NS / PST_NS_PER_MS : 1000;
+
+	if (c->nclients == 0 && c->plane.old_in_use == 0 && c->turned_away == 0)
+		return -1;
+	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++) {
+		const struct pst_follower *f = &c->clients[i].follower;
+		uint64_t wait = f->due_ns > now ? f->due_ns - now : 0;
+
+		if (c->clients[i].fd >= 0 && (f->topics & PST_TOPIC_STATS) != 0)
+			ms = PST_MIN(ms, (int)(PST_MIN(wait, PST_NS_PER_SEC) / PST_NS_PER_MS) + 1);
+	}
+	return ms;
+}
+
 static void *
 run(void *arg)
 {
 	struct pst_control *c = arg;
 
-	/* The time-out is for the idle clock; everything else makes poll return. */
 	while (!c->stop) {
-		pst_control_wait(c, c->nclients > 0 ? 1000 : -1);
+		pst_control_wait(c, patience_ms(c, pst_now_ns()));
 		pst_control_serve(c, pst_now_ns());
 	}
 	return NULL;
@@ -310,22 +280,12 @@ pst_control_open(const struct pst_control_deps *deps, char *err, size_t errlen)
 		snprintf(err, errlen, "control socket: out of memory");
 		return NULL;
 	}
-	c->deps = *deps;
 	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++)
 		c->clients[i].fd = -1;
-	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->wake < 0) {
-		snprintf(err, errlen, "control socket: eventfd: %s", strerror(errno));
+	if (!pst_plane_open(&c->plane, deps, err, errlen)) {
 		free(c);
 		return NULL;
 	}
-	if (!pst_listen_open(&c->listen, &deps->config->control, err, errlen)) {
-		close(c->wake);
-		free(c);
-		return NULL;
-	}
-	if (deps->logger != NULL)
-		c->log = pst_log_lane(deps->logger, "control");
 	return c;
 }
 
@@ -334,9 +294,8 @@ pst_control_close(struct pst_control *c)
 {
 	for (unsigned i = 0; i < PST_CONTROL_CLIENTS; i++)
 		if (c->clients[i].fd >= 0)
-			client_close(c, &c->clients[i]);
-	pst_listen_close(&c->listen);
-	close(c->wake);
+			pst_client_close(&c->clients[i], &c->plane);
+	pst_plane_close(&c->plane);
 	free(c);
 }
 
@@ -366,13 +325,25 @@ pst_control_new(const struct pst_control_deps *deps, char *err, size_t errlen)
 void
 pst_control_free(struct pst_control *c)
 {
-	uint64_t one = 1;
-
 	if (c == NULL)
 		return;
 	c->stop = true;
-	if (write(c->wake, &one, sizeof(one)) != (ssize_t)sizeof(one))
-		pst_logf(NULL, PST_LOG_DEBUG, "control", "wake-up is pending already");
+	pst_feed_wake(&c->plane.feed);
 	pthread_join(c->thread, NULL);
 	pst_control_close(c);
+}
+
+/* ---- from other threads ---- */
+
+void
+pst_control_reload(struct pst_control *c)
+{
+	c->reload = true;
+	pst_feed_wake(&c->plane.feed);
+}
+
+void
+pst_control_stopping(struct pst_control *c)
+{
+	c->plane.stopping = true;
 }

@@ -6,6 +6,7 @@
 #include <pst_control.h>
 
 #define PST_CONTROL_CLIENTS 64
+#define PST_CONTROL_BACKLOG 128
 #define PST_CONTROL_IDLE_NS (300 * PST_NS_PER_SEC)
 
 struct pst_control *pst_control_open(const struct pst_control_deps *deps, char *err, size_t errlen);
@@ -15,5 +16,7 @@ void pst_control_close(struct pst_control *c);
 void pst_control_wait(struct pst_control *c, int timeout_ms);
 void pst_control_serve(struct pst_control *c, uint64_t now);
 unsigned pst_control_nclients(const struct pst_control *c);
+struct pst_plane;
+struct pst_plane *pst_control_plane(struct pst_control *c);
 
 #endif

@@ -41,9 +41,12 @@ struct pst_control_deps {
 	struct pst_relay *relay;
 	struct pst_fabric *fabric;
 	struct pst_logger *logger;
-	const struct pst_config *config;
+	const struct pst_config *config; /* the first; stays the caller's */
 	uint64_t started_ns;
 	const char *crypto_library; /* for status: "OpenSSL 3.0.15 ..."; NULL: not shown */
+	/* The method `stop`: on the control thread, must not wait. now: cut what runs. NULL: refused. */
+	void (*stop)(void *arg, bool now);
+	void *stop_arg;
 };
 
 /*
@@ -54,5 +57,12 @@ struct pst_control_deps {
 struct pst_control *pst_control_new(const struct pst_control_deps *deps, char *err, size_t errlen);
 /* Ends the thread, closes every client, removes the socket. NULL is allowed. */
 void pst_control_free(struct pst_control *c);
+
+/* ---- from any thread ---- */
+
+/* Reads the configuration's file, and the files it names, again; the outcome is in the log. */
+void pst_control_reload(struct pst_control *c);
+/* The end has begun: from now on `undrain` is refused. Call before draining. */
+void pst_control_stopping(struct pst_control *c);
 
 #endif

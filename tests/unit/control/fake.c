@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fake.h"
 
-#include <stdarg.h>
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doc.h"
 
 unsigned fake_nworkers = 2;
-char fake_log[512];
+struct fake fake = {.generation = 1};
+struct fake_metrics fake_metrics;
 
-/* ---- relay ---- */
+void
+fake_reset(void)
+{
+	fake = (struct fake){.generation = 1};
+}
+
+/* ---- relay: numbers ---- */
 
 #define RELAY_DESC(name, help) PST_COUNTER_DESC(pst_relay_counters, name, help)
 #define NET_DESC(name, help)   PST_COUNTER_DESC(pst_net_counters, name, help)
@@ -26,9 +37,161 @@ void
 pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out)
 {
 	*out = (struct pst_worker_stats){.live_sessions = 10 * (worker + 1),
-		.relay.body_bytes = 1000 + worker,
+		.relay.body_bytes = 1000 + worker + fake.body_bytes,
 		.tcp.in_segs = 7,
-		.loops = 1ull << 40};
+		.loops = (1ull << 40) + 4 * fake.body_bytes,
+		.busy_loops = fake.body_bytes};
+}
+
+void
+pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
+{
+	*out = (struct pst_relay_memory){
+		.session_bytes = 600, .hop_bytes = 500, .tls_live_bytes = 123456};
+}
+
+/* ---- relay: generations ---- */
+
+void
+pst_relay_set_release(
+	struct pst_relay *r, void (*release)(void *arg, const struct pst_config *cfg), void *arg)
+{
+	fake.release = release;
+	fake.release_arg = arg;
+	fake.snap = arg; /* control gives the first one, which the relay began with */
+}
+
+uint64_t
+pst_relay_generation(const struct pst_relay *r)
+{
+	return fake.generation;
+}
+
+enum pst_rc
+pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
+	void (*report)(void *arg, const char *pointer, const char *text), void *arg,
+	struct pst_publish_result *out)
+{
+	if (fake.refuse != NULL) {
+		report(arg, "/listeners", fake.refuse);
+		return PST_INVAL;
+	}
+	cr_assert_lt(fake.nretired, PST_COUNT(fake.retired));
+	fake.retired[fake.nretired++] = fake.snap;
+	fake.snap = cfg;
+	fake.published++;
+	*out = (struct pst_publish_result){++fake.generation, 1, 2};
+	return PST_OK;
+}
+
+unsigned
+pst_relay_check(const struct pst_config *cfg,
+	void (*report)(void *arg, const char *pointer, const char *text), void *arg)
+{
+	if (fake.refuse == NULL)
+		return 0;
+	report(arg, "/listeners", fake.refuse);
+	return 1;
+}
+
+static void
+give_back(const struct pst_config *cfg)
+{
+	fake.released++;
+	fake.release(fake.release_arg, cfg);
+}
+
+unsigned
+pst_relay_reclaim(struct pst_relay *r)
+{
+	if (!fake.held)
+		while (fake.nretired > 0)
+			give_back(fake.retired[--fake.nretired]);
+	return fake.nretired;
+}
+
+void
+fake_relay_free(void)
+{
+	fake.held = false;
+	pst_relay_reclaim(NULL);
+	give_back(fake.snap);
+}
+
+/* ---- relay: sessions ---- */
+
+static void
+session_id(char *buf, size_t size, unsigned worker, uint64_t counter)
+{
+	snprintf(buf, size, "box.1a2b.%u.%llx", worker, (unsigned long long)counter);
+}
+
+unsigned
+pst_relay_sessions(struct pst_relay *r, unsigned worker, uint64_t after,
+	struct pst_session_row *rows, unsigned max)
+{
+	unsigned n = 0;
+
+	for (uint64_t counter = after + 1; counter <= fake.nsessions && n < max; counter++, n++) {
+		rows[n] = (struct pst_session_row){.counter = counter,
+			.client = "unknown[192.0.2.9]:1234",
+			.listener = "smtp",
+			.state = "data",
+			.client_tls = "TLSv1.3",
+			.from = "b\xc3\xbc"
+				"cher@example.org",
+			.age_ms = 1500,
+			.bytes = 10 * counter,
+			.generation = 1};
+		session_id(rows[n].id, sizeof(rows[n].id), worker, counter);
+	}
+	return n;
+}
+
+enum pst_rc
+pst_relay_kill(struct pst_relay *r, const char *sid)
+{
+	char id[64];
+
+	for (unsigned i = 1; i <= fake.nsessions; i++) {
+		session_id(id, sizeof(id), 1, i);
+		if (strcmp(id, sid) != 0)
+			continue;
+		strcpy(fake.killed, sid);
+		return PST_OK;
+	}
+	return PST_INVAL;
+}
+
+unsigned
+pst_relay_live(const struct pst_relay *r)
+{
+	return 30;
+}
+
+bool
+pst_relay_draining(const struct pst_relay *r)
+{
+	return fake.draining;
+}
+
+void
+pst_relay_drain(struct pst_relay *r)
+{
+	fake.draining = true;
+}
+
+void
+pst_relay_undrain(struct pst_relay *r)
+{
+	fake.draining = false;
+}
+
+void
+fake_stop(void *arg, bool now)
+{
+	fake.stopped = true;
+	fake.stopped_now = now;
 }
 
 /* ---- fabric ---- */
@@ -51,58 +214,76 @@ pst_fabric_describe(const struct pst_fabric *f, unsigned port, char *buf, size_t
 	return (size_t)snprintf(buf, len, "wan: net_tap queues=1");
 }
 
-/* ---- log ---- */
+/* ---- metrics: another test's ---- */
 
-struct pst_log *
-pst_log_lane(struct pst_logger *lg, const char *name)
+struct pst_metrics *
+pst_metrics_new(const struct pst_metrics_deps *deps, char *err, size_t errlen)
 {
-	return NULL;
-}
-
-bool
-pst_relay_draining(const struct pst_relay *r)
-{
-	return true;
+	return (struct pst_metrics *)&fake_metrics;
 }
 
 void
-pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
+pst_metrics_free(struct pst_metrics *m)
 {
-	*out = (struct pst_relay_memory){
-		.session_bytes = 600, .hop_bytes = 500, .tls_live_bytes = 123456};
 }
 
-uint64_t
-pst_logger_dropped(const struct pst_logger *lg)
+enum pst_rc
+pst_metrics_listen(struct pst_metrics *m, const struct pst_endpoint *at, char *err, size_t errlen)
 {
-	return 5;
+	if (at != NULL && fake_metrics.refuse) {
+		snprintf(err, errlen, "address in use");
+		return PST_INVAL;
+	}
+	fake_metrics.port = at != NULL ? at->port : 0;
+	return PST_OK;
 }
 
 void
-pst_logf(struct pst_log *l, enum pst_log_level level, const char *id, const char *fmt, ...)
+pst_metrics_published(struct pst_metrics *m, const struct pst_config *cfg)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(fake_log, sizeof(fake_log), fmt, ap);
-	va_end(ap);
+	fake_metrics.published++;
 }
+
+void
+pst_metrics_refused(struct pst_metrics *m)
+{
+	fake_metrics.refused++;
+}
+
+/* ---- configurations ---- */
+
+struct pst_config *
+fake_config(const char *socket, const char *log, const char *path)
+{
+	struct pst_config_report report = {0};
+	struct pst_config *c;
+	char put[256], *doc;
+
+	snprintf(put, sizeof(put), "'log': {'file': '%s'}, 'control': {'socket': '%s'}", log,
+		socket);
+	doc = spoiled("'log': {'file': 'p.log', 'format': 'json', 'level': 'debug'},\n"
+		      "  'control': {'socket': '/tmp/c.sock', 'group': 'root'}",
+		put);
+	c = pst_config_parse(doc, strlen(doc), path, &report);
+	if (c == NULL)
+		pst_config_report_print(&report, path, stderr);
+	cr_assert_not_null(c);
+	free(doc);
+	return c;
+}
+
+static struct pst_config *given[16]; /* reachable for the leak checker; the caller's all the same */
 
 struct pst_control_deps
 fake_deps(const char *socket)
 {
-	static struct pst_config_action action = {.name = "inspect"};
-	static struct pst_config_listener listener = {.name = "smtp",
-		.at.port = 25,
-		.tls = PST_CONFIG_TLS_STARTTLS,
-		.hostname = "mx.example.org"};
-	static struct pst_config config = {.path = "/etc/p.json",
-		.nactions = 1,
-		.actions = &action,
-		.nlisteners = 1,
-		.listeners = &listener};
+	static unsigned n;
 
-	config.control.socket = socket;
-	return (struct pst_control_deps){
-		.config = &config, .started_ns = pst_now_ns(), .crypto_library = "OpenSSL 3"};
+	fake_reset();
+	given[n++ % PST_COUNT(given)] = fake_config(socket, "-", "/etc/p.json");
+	fake_metrics = (struct fake_metrics){0};
+	return (struct pst_control_deps){.config = given[(n - 1) % PST_COUNT(given)],
+		.started_ns = pst_now_ns(),
+		.crypto_library = "OpenSSL 3",
+		.stop = fake_stop};
 }

@@ -21,6 +21,7 @@ start(void)
 	cr_assert_not_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/c.sock", dir);
 	deps = fake_deps(path);
+	fake.draining = true;
 	control = pst_control_new(&deps, err, sizeof(err));
 	cr_assert_not_null(control, "%s", err);
 }
@@ -63,7 +64,7 @@ Test(posternctl, status_is_for_people)
 	cr_expect(says(", DRAINING\n") && says("OpenSSL 3\n"), "%s", out);
 	cr_expect(says("uptime      00:00:0") && says("sessions    30\n"), "%s", out);
 	cr_expect(says("  wan: net_tap queues=1\n"), "%s", out);
-	cr_expect(says("  smtp  any port 25     tls=starttls  action=inspect"), "%s", out);
+	cr_expect(says("  smtp   any       port 25     tls=starttls  action=inspect"), "%s", out);
 }
 
 Test(posternctl, stats_prints_what_is_not_zero)

@@ -6,12 +6,28 @@
 
 #include "fake.h"
 #include "rpc.h"
+#include "site.h"
+
+static struct site site;
+
+static void
+start(void)
+{
+	site_open(&site);
+}
+
+static void
+stop(void)
+{
+	site_close(&site);
+}
+
+TestSuite(rpc, .init = start, .fini = stop, .timeout = 60);
 
 static json_t *
 ask(const char *line)
 {
-	struct pst_control_deps deps = fake_deps("/x");
-	char *answer = pst_rpc_answer(&deps, line, strlen(line));
+	char *answer = pst_rpc_answer(site.plane, &site.caller, line, strlen(line));
 	json_t *root;
 
 	cr_assert_not_null(answer, "no answer to %s", line);
@@ -109,10 +125,9 @@ Test(rpc, says_nothing_to_notifications)
 	static const char *const lines[] = {"{\"jsonrpc\":\"2.0\",\"method\":\"status\"}",
 		"{\"jsonrpc\":\"2.0\",\"method\":\"explode\"}",
 		"{\"jsonrpc\":\"2.0\",\"method\":\"status\",\"params\":{\"a\":1}}"};
-	struct pst_control_deps deps = fake_deps("/x");
-
 	for (size_t i = 0; i < PST_COUNT(lines); i++)
-		cr_expect_null(pst_rpc_answer(&deps, lines[i], strlen(lines[i])));
+		cr_expect_null(
+			pst_rpc_answer(site.plane, &site.caller, lines[i], strlen(lines[i])));
 }
 
 static json_t *
@@ -152,9 +167,12 @@ Test(rpc, status_says_what_runs)
 	expect_text(r, "version", PST_VERSION);
 	cr_expect_eq(number(r, "pid"), getpid());
 	cr_expect_eq(number(r, "sessions"), 30);
-	cr_expect(json_is_true(json_object_get(r, "draining")));
+	cr_expect(json_is_false(json_object_get(r, "draining")));
+	cr_expect_eq(number(r, "generation"), 1);
+	cr_expect_eq(number(r, "old_generations_in_use"), 0);
+	expect_text(r, "log_level", "info");
 	cr_expect(json_is_real(json_object_get(r, "uptime")));
-	expect_text(r, "config", "/etc/p.json");
+	expect_text(r, "config", site.file);
 	expect_text(json_object_get(r, "libraries"), "crypto", "OpenSSL 3");
 	cr_expect_eq(number(json_object_get(r, "memory"), "tls_live_bytes"), 123456);
 	cr_expect_eq(number(json_object_get(r, "memory"), "session_bytes"), 600);

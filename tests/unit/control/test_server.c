@@ -125,20 +125,6 @@ Test(server, the_socket_is_for_owner_and_group_only)
 	cr_expect_neq(stat(path, &st), 0, "removed at the end");
 }
 
-Test(server, logs_who_connected)
-{
-	struct pst_control *c = server();
-	char want[64];
-	int fd = client();
-
-	turn(c);
-	snprintf(want, sizeof(want), "client uid=%u gid=%u pid=%d", (unsigned)getuid(),
-		(unsigned)getgid(), (int)getpid());
-	cr_expect_str_eq(fake_log, want);
-	close(fd);
-	pst_control_close(c);
-}
-
 Test(server, makes_the_directory)
 {
 	struct stat st;
@@ -271,23 +257,91 @@ Test(server, garbage_gets_errors_and_harms_nobody)
 	pst_control_close(c);
 }
 
-Test(server, a_line_longer_than_1_mib_ends_the_connection)
+/* Pushes bytes until the server has had enough of it; returns how many it took. */
+static size_t
+flood(struct pst_control *c, int fd, size_t most)
+{
+	static char junk[1 << 18];
+	size_t sent = 0;
+
+	memset(junk, 'x', sizeof(junk));
+	while (sent < most) {
+		ssize_t n = send(fd, junk, PST_MIN(sizeof(junk), most - sent), MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			break;
+		sent += n > 0 ? (size_t)n : 0;
+		turn(c);
+	}
+	return sent;
+}
+
+Test(server, a_line_longer_than_17_mib_ends_the_connection)
 {
 	struct pst_control *c = server();
 	int fd = client();
-	static char junk[65536];
-	ssize_t n = 1;
 
-	memset(junk, 'x', sizeof(junk));
 	turn(c);
-	for (int i = 0; i < 200 && pst_control_nclients(c) == 1; i++) {
-		n = send(fd, junk, sizeof(junk), MSG_NOSIGNAL);
-		turn(c);
-	}
+	cr_expect_lt(flood(c, fd, 100u << 20), 20u << 20, "100 MB are not read to the end");
 	cr_expect_eq(pst_control_nclients(c), 0);
-	(void)n;
 	cr_expect_not_null(strstr(heard(fd), "line too long"));
 	close(fd);
+	pst_control_close(c);
+}
+
+Test(server, only_two_lines_at_a_time_may_be_large_and_others_are_served)
+{
+	struct pst_control *c = server();
+	int big[3], good;
+
+	for (int i = 0; i < 3; i++) {
+		big[i] = client();
+		turn(c);
+		flood(c, big[i], 2u << 20);
+	}
+	for (int i = 0; i < 5; i++)
+		turn(c);
+	cr_expect_eq(pst_control_nclients(c), 2);
+	cr_expect_not_null(strstr(heard(big[2]), "-32000"));
+	good = client();
+	turn(c);
+	say(good, HELP);
+	turn(c);
+	cr_expect_not_null(strstr(heard(good), "\"result\""));
+	/* Who began a large line has half a minute to end it. */
+	now += 31 * PST_NS_PER_SEC;
+	turn(c);
+	cr_expect_eq(pst_control_nclients(c), 1);
+	for (int i = 0; i < 3; i++)
+		close(big[i]);
+	close(good);
+	pst_control_close(c);
+}
+
+Test(server, ten_thousand_connections_come_and_go)
+{
+	struct pst_control *c = server();
+	unsigned refused = 0, kept = 0;
+	int first = client();
+
+	turn(c);
+	for (int i = 0; i < 10000; i++) {
+		int fd = client();
+		if (i % 3 == 0)
+			say(fd, "{\"jsonrpc\":\"2.0\",\"id\""); /* half an object */
+		turn(c);
+		if (strstr(heard(fd), "-32000") != NULL)
+			refused++;
+		if (i % 100 == 0 && kept < 80)
+			kept++; /* stays open, silent */
+		else
+			close(fd);
+	}
+	turn(c);
+	cr_expect_gt(refused, 1000);
+	say(first, HELP);
+	turn(c);
+	cr_expect_not_null(strstr(heard(first), "\"result\""), "who was there is still served");
+	close(first);
 	pst_control_close(c);
 }
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The handlers behind the table in methods.c, and what they share. */
+#ifndef PST_CONTROL_METHODS_H
+#define PST_CONTROL_METHODS_H
+
+#include "plane.h"
+#include "rpc.h"
+
+typedef void pst_method(struct pst_rpc_call *c);
+
+pst_method pst_method_status, pst_method_stats; /* status.c */
+pst_method pst_method_push, pst_method_check, pst_method_show, pst_method_history, pst_method_diff,
+	pst_method_rollback, pst_method_save, pst_method_reload; /* methods_config.c */
+pst_method pst_method_sessions, pst_method_session, pst_method_kill, pst_method_drain,
+	pst_method_undrain, pst_method_stop, pst_method_level; /* methods_run.c */
+pst_method pst_method_subscribe, pst_method_unsubscribe;       /* follow.c */
+
+/* "error", "warn", "info", "debug": by enum pst_log_level; NULL ends. */
+extern const char *const pst_level_names[];
+
+/* ---- methods.c: parameters. false: the call has its error ---- */
+
+/* Absent: *v stays. */
+bool pst_param_uint(
+	struct pst_rpc_call *c, const char *name, uint64_t min, uint64_t max, uint64_t *v);
+bool pst_param_text(struct pst_rpc_call *c, const char *name, size_t longest, const char **v);
+bool pst_param_flag(struct pst_rpc_call *c, const char *name, bool *v);
+/* The call ends with an error whose data has this reason. */
+void pst_call_fail(struct pst_rpc_call *c, int code, const char *fmt, ...) PST_PRINTF(3, 4);
+
+#endif
