@@ -261,6 +261,24 @@ configure(struct pst_fabric *f, struct pst_port *p, const struct pst_port_conf *
 	return PST_OK;
 }
 
+/*
+ * Whether every queue has a descriptor to sleep on. Asked once and quietly: ethdev writes
+ * an error each time it has none, and a worker asks at every sleep.
+ */
+static bool
+has_intr_fds(const struct pst_port *p)
+{
+	int level = rte_log_get_level(rte_eth_dev_logtype);
+	bool all = true;
+
+	rte_log_set_level((uint32_t)rte_eth_dev_logtype, RTE_LOG_CRIT);
+	for (uint16_t q = 0; q < p->nqueues; q++)
+		all = all && rte_eth_dev_rx_intr_ctl_q_get_fd((uint16_t)p->ethdev, q) >= 0;
+	if (level >= 0)
+		rte_log_set_level((uint32_t)rte_eth_dev_logtype, (uint32_t)level);
+	return all;
+}
+
 enum pst_rc
 port_start(struct pst_fabric *f, struct pst_port *p, const struct pst_port_conf *conf, char *err,
 	size_t errlen)
@@ -289,6 +307,7 @@ port_start(struct pst_fabric *f, struct pst_port *p, const struct pst_port_conf 
 	if (set_mac(p, conf, err, errlen) != PST_OK ||
 		hear_groups(p, conf->promiscuous, err, errlen) != PST_OK)
 		return PST_INVAL;
+	p->intr_fd = p->intr_fd && has_intr_fds(p);
 	if (!conf->force_soft_steering)
 		learn_rss(f, p, &info);
 	return PST_OK;
