@@ -50,6 +50,7 @@ BUILDS = {
                                "-Db_sanitize=address,undefined", "-Doptimization=1"]),
 }
 SANITIZER_ENV = {"ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1",
+                 "LSAN_OPTIONS": f"suppressions={ROOT}/tests/support/lsan.supp:print_suppressions=0",
                  "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
 

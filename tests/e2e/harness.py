@@ -178,6 +178,9 @@ class Ctx:
             raise AssertionError("a sanitizer complained: " + out[:3000])
         if failed:
             return
+        # What libraries say at the start is a few lines; a line a packet or a sleep is a fault.
+        if out.count("\n") > 60:
+            raise AssertionError(f"{out.count(chr(10))} lines on standard error: {out[-300:]}")
         if died not in (None, 0):
             raise AssertionError(f"the gateway died with {died}: {out[-2000:]}")
         if status != 0:
