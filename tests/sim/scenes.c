@@ -274,7 +274,8 @@ exhaustion(uint64_t seed, bool v6)
 	sim_until(s, sim_idle, 24 * 3600 * SEC);
 	demand_all_arrived(s);
 	for (unsigned k = 0; k < 2; k++)
-		demand(s, pst_tcp_counters(s->host[k].tcp)->out_nomem > 0, "memory was never short");
+		demand(s, pst_tcp_counters(s->host[k].tcp)->out_nomem > 0,
+			"memory was never short");
 	return scene_end(s);
 }
 

@@ -26,22 +26,22 @@ enum pst_rc {
 /* A short lower-case name ("again", "peer", ...) for logs; never NULL. */
 const char *pst_rc_name(enum pst_rc rc);
 
-#define pst_likely(x)	__builtin_expect(!!(x), 1)
+#define pst_likely(x)   __builtin_expect(!!(x), 1)
 #define pst_unlikely(x) __builtin_expect(!!(x), 0)
 
-#define PST_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define PST_COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define PST_CAT_(a, b) a##b
 #define PST_CAT(a, b)  PST_CAT_(a, b)
 /* Each use names its temporaries by a number of its own, so that uses nest. */
-#define PST_PICK_(a, op, b, n) \
-	({ \
-		__typeof__(a) PST_CAT(pst_a_, n) = (a); \
-		__typeof__(b) PST_CAT(pst_b_, n) = (b); \
-		PST_CAT(pst_a_, n) op PST_CAT(pst_b_, n) ? PST_CAT(pst_a_, n) \
-							 : PST_CAT(pst_b_, n); \
+#define PST_PICK_(a, op, b, n)                                                                     \
+	({                                                                                         \
+		__typeof__(a) PST_CAT(pst_a_, n) = (a);                                            \
+		__typeof__(b) PST_CAT(pst_b_, n) = (b);                                            \
+		PST_CAT(pst_a_, n)                                                                 \
+			op PST_CAT(pst_b_, n) ? PST_CAT(pst_a_, n) : PST_CAT(pst_b_, n);           \
 	})
-#define PST_MIN(a, b) PST_PICK_(a, <, b, __COUNTER__)
-#define PST_MAX(a, b) PST_PICK_(a, >, b, __COUNTER__)
+#define PST_MIN(a, b)                       PST_PICK_(a, <, b, __COUNTER__)
+#define PST_MAX(a, b)                       PST_PICK_(a, >, b, __COUNTER__)
 #define pst_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define PST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -68,7 +68,7 @@ uint64_t pst_now_ns(void);
 struct pst_counter_desc {
 	const char *name; /* member name */
 	const char *help; /* one line, no full stop */
-	size_t offset;	  /* of the uint64_t in its struct */
+	size_t offset;    /* of the uint64_t in its struct */
 };
 #define PST_COUNTER_DESC(stru, name, help) {#name, help, offsetof(struct stru, name)},
 

@@ -18,9 +18,9 @@
 
 struct pst_buf {
 	uint8_t *p;
-	uint32_t head;	/* first readable byte */
-	uint32_t tail;	/* one past the last */
-	uint32_t cap;	/* allocated bytes; 0 when empty */
+	uint32_t head;  /* first readable byte */
+	uint32_t tail;  /* one past the last */
+	uint32_t cap;   /* allocated bytes; 0 when empty */
 	uint32_t limit; /* most readable bytes it may hold */
 };
 

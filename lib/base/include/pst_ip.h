@@ -24,7 +24,7 @@ struct pst_prefix {
 	uint8_t len; /* bits of the family's own length: 0..32 or 0..128 */
 };
 
-#define PST_IP_STRLEN	    46 /* INET6_ADDRSTRLEN */
+#define PST_IP_STRLEN       46 /* INET6_ADDRSTRLEN */
 #define PST_ENDPOINT_STRLEN 56 /* "[v6]:65535" */
 
 static inline bool
@@ -49,9 +49,9 @@ pst_ip_v4(const struct pst_ip *a)
 	return v;
 }
 
-struct pst_ip pst_ip_from4(uint32_t be);	 /* network order, as in the header */
+struct pst_ip pst_ip_from4(uint32_t be); /* network order, as in the header */
 struct pst_ip pst_ip_from6(const uint8_t b[16]);
-bool pst_ip_is_any(const struct pst_ip *a);	 /* 0.0.0.0 or :: */
+bool pst_ip_is_any(const struct pst_ip *a); /* 0.0.0.0 or :: */
 bool pst_ip_is_multicast(const struct pst_ip *a);
 bool pst_ip_is_linklocal(const struct pst_ip *a); /* fe80::/10 or 169.254/16 */
 bool pst_prefix_has(const struct pst_prefix *p, const struct pst_ip *a);

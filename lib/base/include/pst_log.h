@@ -26,13 +26,13 @@ enum pst_log_format { PST_LOG_TEXT, PST_LOG_JSON };
 #define PST_LOG_LINE_MAX 2048 /* bytes of one line, newline included */
 
 struct pst_logger; /* the writer: one per process */
-struct pst_log;	   /* a lane: one per producing thread */
+struct pst_log;    /* a lane: one per producing thread */
 
 struct pst_log_conf {
-	const char *file;	     /* path; NULL or "-": standard error */
+	const char *file; /* path; NULL or "-": standard error */
 	enum pst_log_format format;
-	enum pst_log_level level;    /* lines above it are not formatted at all */
-	unsigned lane_records;	     /* ring size, a power of two; 0: 4096 */
+	enum pst_log_level level; /* lines above it are not formatted at all */
+	unsigned lane_records;    /* ring size, a power of two; 0: 4096 */
 };
 
 /* Opens the file, then starts the thread. On error NULL and a text in err. */
@@ -90,8 +90,8 @@ struct pst_log_head { /* first member of struct pst_log, so that _wanted can inl
 static inline bool
 pst_log_wanted(const struct pst_log *l, enum pst_log_level level)
 {
-	return l != NULL &&
-	       (int)level <= __atomic_load_n(&((const struct pst_log_head *)l)->level, __ATOMIC_RELAXED);
+	return l != NULL && (int)level <= __atomic_load_n(&((const struct pst_log_head *)l)->level,
+						  __ATOMIC_RELAXED);
 }
 
 #endif

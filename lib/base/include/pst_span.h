@@ -39,7 +39,8 @@ pst_span_eq(struct pst_span a, struct pst_span b)
 static inline bool
 pst_span_ieq(struct pst_span a, struct pst_span b)
 {
-	return a.n == b.n && (a.n == 0 || strncasecmp((const char *)a.p, (const char *)b.p, a.n) == 0);
+	return a.n == b.n &&
+	       (a.n == 0 || strncasecmp((const char *)a.p, (const char *)b.p, a.n) == 0);
 }
 
 static inline bool

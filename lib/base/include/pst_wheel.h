@@ -23,8 +23,8 @@
 struct pst_timer {
 	TAILQ_ENTRY(pst_timer) link;
 	uint64_t deadline_ms; /* absolute; valid while armed */
-	uint16_t slot;	      /* private: level and slot, or PST_TIMER_IDLE */
-	uint16_t kind;	      /* the owner's: which of its timers this is */
+	uint16_t slot;        /* private: level and slot, or PST_TIMER_IDLE */
+	uint16_t kind;        /* the owner's: which of its timers this is */
 };
 
 #define PST_TIMER_IDLE 0xffff
@@ -34,9 +34,9 @@ TAILQ_HEAD(pst_timer_list, pst_timer);
 
 struct pst_wheel {
 	uint64_t now_ms;
-	uint64_t armed;			    /* timers in the wheel or due */
+	uint64_t armed; /* timers in the wheel or due */
 	struct pst_timer_list slots[4][256];
-	uint64_t used[4][4];		    /* bitmap of slots that hold something */
+	uint64_t used[4][4]; /* bitmap of slots that hold something */
 	struct pst_timer_list due;
 };
 

@@ -26,9 +26,9 @@ OSSL_LIB_CTX *pst_crypto_libctx(struct pst_crypto *c);
 /* A certificate chain (leaf first) and its private key, in this context. */
 struct pst_cert {
 	X509 *leaf;
-	STACK_OF(X509) *chain; /* without the leaf; may be empty, never NULL */
+	STACK_OF(X509) * chain; /* without the leaf; may be empty, never NULL */
 	EVP_PKEY *key;
-	int64_t not_after;     /* seconds since the epoch */
+	int64_t not_after; /* seconds since the epoch */
 };
 
 /*

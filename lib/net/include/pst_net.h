@@ -48,12 +48,12 @@ struct pst_net;
 enum pst_port_announce { PST_ANNOUNCE_AUTO, PST_ANNOUNCE_ON, PST_ANNOUNCE_OFF };
 
 struct pst_port_conf {
-	const char *name;	 /* the operator's name; copied */
-	int ethdev;		 /* DPDK port id, or -1 for a bare port */
+	const char *name;          /* the operator's name; copied */
+	int ethdev;                /* DPDK port id, or -1 for a bare port */
 	struct rte_ether_addr mac; /* zero: the device's own; bare ports need one */
-	uint16_t mtu;		 /* IP MTU, 1280..9000; 0: 1500 */
-	uint16_t vlan;		 /* 802.1Q id 1..4094 on every frame; 0: untagged */
-	uint16_t queues;	 /* wanted RX/TX queue pairs; clipped to device and workers; 0: workers */
+	uint16_t mtu;              /* IP MTU, 1280..9000; 0: 1500 */
+	uint16_t vlan;             /* 802.1Q id 1..4094 on every frame; 0: untagged */
+	uint16_t queues; /* wanted RX/TX queue pairs; clipped to device and workers; 0: workers */
 	uint16_t rx_desc, tx_desc; /* 0: 1024 */
 	bool promiscuous;
 	bool force_soft_steering; /* ignore RSS even where the device has it */
@@ -64,7 +64,7 @@ struct pst_port_conf {
 
 struct pst_route_conf {
 	struct pst_prefix to;
-	struct pst_ip via;	/* any address: on-link */
+	struct pst_ip via; /* any address: on-link */
 	const char *port;
 };
 
@@ -74,8 +74,8 @@ struct pst_fabric_conf {
 	const struct pst_port_conf *ports;
 	unsigned nroutes;
 	const struct pst_route_conf *routes; /* besides the on-link ones */
-	unsigned mbufs_per_worker;	     /* 0: 16384 */
-	uint64_t seed;			     /* 0: random; else repeatable (tests) */
+	unsigned mbufs_per_worker;           /* 0: 16384 */
+	uint64_t seed;                       /* 0: random; else repeatable (tests) */
 	/*
 	 * Test hook: every misroute_every-th TCP packet is handed to a worker that does not
 	 * own it, so that the check counter can be seen to rise. 0: never. The packet still
@@ -104,20 +104,20 @@ struct pst_net *pst_net_new(struct pst_fabric *f, unsigned worker);
 void pst_net_free(struct pst_net *n); /* after the worker's loop, before fabric_free */
 
 enum pst_pkt_kind {
-	PST_PKT_TCP,	   /* a TCP segment for one of our addresses */
+	PST_PKT_TCP,       /* a TCP segment for one of our addresses */
 	PST_PKT_ICMP_ERROR /* an ICMP/ICMPv6 error about a TCP segment we sent */
 };
 
 struct pst_pkt {
 	struct rte_mbuf *m; /* owned by the receiver from now on; data starts at the TCP header */
 			    /* (ICMP error: at the quoted TCP header, at least 8 bytes of it) */
-	struct pst_ip src, dst;	/* of the packet; ICMP error: of the quoted packet */
-	uint8_t kind;		/* pst_pkt_kind */
-	uint8_t tos;		/* DSCP and ECN bits */
-	uint8_t icmp_type, icmp_code;	 /* ICMP error only, in ICMPv4 or ICMPv6 numbering by family */
-	uint16_t mtu;		/* ICMP "too big": the next hop's MTU; else 0 */
-	uint16_t port;		/* index of the port it came by */
-	bool local_src;		/* src is on-link or routed back by the same port (informational) */
+	struct pst_ip src, dst;       /* of the packet; ICMP error: of the quoted packet */
+	uint8_t kind;                 /* pst_pkt_kind */
+	uint8_t tos;                  /* DSCP and ECN bits */
+	uint8_t icmp_type, icmp_code; /* ICMP error only, in ICMPv4 or ICMPv6 numbering by family */
+	uint16_t mtu;                 /* ICMP "too big": the next hop's MTU; else 0 */
+	uint16_t port;                /* index of the port it came by */
+	bool local_src; /* src is on-link or routed back by the same port (informational) */
 };
 
 /*
@@ -155,11 +155,12 @@ uint64_t pst_net_next_deadline(const struct pst_net *n); /* ns; UINT64_MAX: none
 
 struct pst_net_path {
 	struct pst_ip src; /* our address to use */
-	uint16_t mtu;	   /* IP MTU of the way out */
+	uint16_t mtu;      /* IP MTU of the way out */
 	uint16_t port;
 };
 /* The way to dst; PST_UNREACH when no route or no address of that family. */
-enum pst_rc pst_net_path(const struct pst_net *n, const struct pst_ip *dst, struct pst_net_path *out);
+enum pst_rc pst_net_path(
+	const struct pst_net *n, const struct pst_ip *dst, struct pst_net_path *out);
 
 bool pst_net_is_local(const struct pst_net *n, const struct pst_ip *a);
 
@@ -198,45 +199,45 @@ void pst_net_idle(struct pst_net *n, uint64_t max_ns);
 void pst_fabric_wake(struct pst_fabric *f, unsigned worker);
 
 /* Each dropped packet raises exactly one of the rx_drop_/tx_drop_ counters. */
-#define PST_NET_COUNTERS(X)                                                   \
-	X(rx_packets, "frames received")                                      \
-	X(rx_bytes, "bytes received")                                         \
-	X(tx_packets, "frames sent")                                          \
-	X(tx_bytes, "bytes sent")                                             \
-	X(rx_tcp, "TCP segments handed up")                                   \
-	X(rx_icmp_error, "ICMP errors handed up")                             \
-	X(rx_arp, "ARP packets")                                              \
-	X(rx_nd, "neighbour discovery packets")                               \
-	X(rx_echo, "echo requests answered")                                  \
-	X(steer_sent, "segments passed to their owner")                       \
-	X(steer_recv, "segments received from another worker")                \
-	X(steer_wrong_owner, "segments seen by a worker that does not own them") \
-	X(rx_drop_short, "frame too short")                                   \
-	X(rx_drop_vlan, "wrong or missing VLAN tag")                          \
-	X(rx_drop_mac, "not our MAC address")                                 \
-	X(rx_drop_ethertype, "unknown ethertype")                             \
-	X(rx_drop_ip_header, "malformed IP header")                           \
-	X(rx_drop_ip_checksum, "bad IPv4 header checksum")                    \
-	X(rx_drop_ip_fragment, "IP fragment")                                 \
-	X(rx_drop_ip_option, "IPv4 source route or IPv6 extension header not accepted") \
-	X(rx_drop_not_local, "not one of our addresses")                      \
-	X(rx_drop_martian, "impossible source address")                       \
-	X(rx_drop_protocol, "protocol not spoken here")                       \
-	X(rx_drop_l4_short, "transport header cut short")                     \
-	X(rx_drop_l4_checksum, "bad transport checksum")                      \
-	X(rx_drop_icmp, "ICMP not understood or not about us")                \
-	X(rx_drop_arp, "malformed ARP")                                       \
-	X(rx_drop_nd, "malformed neighbour discovery")                        \
-	X(rx_drop_steer_full, "steering ring full")                           \
-	X(rx_drop_nomem, "no mbuf for an answer")                             \
-	X(tx_drop_unreach, "no route")                                        \
-	X(tx_drop_neighbour, "neighbour did not answer")                      \
-	X(tx_drop_nomem, "no mbuf")                                           \
-	X(tx_drop_full, "TX queue full")                                      \
-	X(tx_drop_mtu, "larger than the MTU")                                 \
-	X(addr_conflict, "somebody else claimed one of our addresses")      \
-	X(addr_duplicate, "addresses given up after duplicate detection")   \
-	X(neigh_failed, "neighbours given up as unreachable")               \
+#define PST_NET_COUNTERS(X)                                                                        \
+	X(rx_packets, "frames received")                                                           \
+	X(rx_bytes, "bytes received")                                                              \
+	X(tx_packets, "frames sent")                                                               \
+	X(tx_bytes, "bytes sent")                                                                  \
+	X(rx_tcp, "TCP segments handed up")                                                        \
+	X(rx_icmp_error, "ICMP errors handed up")                                                  \
+	X(rx_arp, "ARP packets")                                                                   \
+	X(rx_nd, "neighbour discovery packets")                                                    \
+	X(rx_echo, "echo requests answered")                                                       \
+	X(steer_sent, "segments passed to their owner")                                            \
+	X(steer_recv, "segments received from another worker")                                     \
+	X(steer_wrong_owner, "segments seen by a worker that does not own them")                   \
+	X(rx_drop_short, "frame too short")                                                        \
+	X(rx_drop_vlan, "wrong or missing VLAN tag")                                               \
+	X(rx_drop_mac, "not our MAC address")                                                      \
+	X(rx_drop_ethertype, "unknown ethertype")                                                  \
+	X(rx_drop_ip_header, "malformed IP header")                                                \
+	X(rx_drop_ip_checksum, "bad IPv4 header checksum")                                         \
+	X(rx_drop_ip_fragment, "IP fragment")                                                      \
+	X(rx_drop_ip_option, "IPv4 source route or IPv6 extension header not accepted")            \
+	X(rx_drop_not_local, "not one of our addresses")                                           \
+	X(rx_drop_martian, "impossible source address")                                            \
+	X(rx_drop_protocol, "protocol not spoken here")                                            \
+	X(rx_drop_l4_short, "transport header cut short")                                          \
+	X(rx_drop_l4_checksum, "bad transport checksum")                                           \
+	X(rx_drop_icmp, "ICMP not understood or not about us")                                     \
+	X(rx_drop_arp, "malformed ARP")                                                            \
+	X(rx_drop_nd, "malformed neighbour discovery")                                             \
+	X(rx_drop_steer_full, "steering ring full")                                                \
+	X(rx_drop_nomem, "no mbuf for an answer")                                                  \
+	X(tx_drop_unreach, "no route")                                                             \
+	X(tx_drop_neighbour, "neighbour did not answer")                                           \
+	X(tx_drop_nomem, "no mbuf")                                                                \
+	X(tx_drop_full, "TX queue full")                                                           \
+	X(tx_drop_mtu, "larger than the MTU")                                                      \
+	X(addr_conflict, "somebody else claimed one of our addresses")                             \
+	X(addr_duplicate, "addresses given up after duplicate detection")                          \
+	X(neigh_failed, "neighbours given up as unreachable")                                      \
 	X(idle_sleeps, "times the worker slept")
 
 struct pst_net_counters {

@@ -19,12 +19,13 @@ struct pst_netdrv_opt {
 
 /* A port as the operator wrote it. Strings belong to the caller. */
 struct pst_netdrv_dev {
-	const char *name;   /* operator's name: letters, digits, '-' and '_' */
-	const char *device; /* "net_tap", "net_af_packet", "net_af_xdp", "net_ring", or a PCI address */
-	const char *iface;  /* kernel interface, for devices that have one; may be NULL */
-	const char *mac;    /* text; may be NULL */
-	unsigned queues;    /* wanted queue pairs, >= 1 */
-	unsigned index;	    /* position among all ports: makes names unique */
+	const char *name; /* operator's name: letters, digits, '-' and '_' */
+	const char *
+		device; /* "net_tap", "net_af_packet", "net_af_xdp", "net_ring", or a PCI address */
+	const char *iface; /* kernel interface, for devices that have one; may be NULL */
+	const char *mac;   /* text; may be NULL */
+	unsigned queues;   /* wanted queue pairs, >= 1 */
+	unsigned index;    /* position among all ports: makes names unique */
 	unsigned nopts;
 	struct pst_netdrv_opt opts[PST_NETDRV_OPTS]; /* driver options, checked by check() */
 };
@@ -37,7 +38,8 @@ struct pst_netdrv {
 	/* Judges the configuration without touching the system. PST_INVAL and a text. */
 	enum pst_rc (*check)(const struct pst_netdrv_dev *dev, char *err, size_t errlen);
 	/* One EAL argument pair, e.g. "--vdev" "net_tap0,iface=...". PST_INVAL if too long. */
-	enum pst_rc (*eal_args)(const struct pst_netdrv_dev *dev, char flag[16], char *arg, size_t len);
+	enum pst_rc (*eal_args)(
+		const struct pst_netdrv_dev *dev, char flag[16], char *arg, size_t len);
 	/* What the system must be told first (e.g. kernel addresses off on a veth). May be NULL. */
 	enum pst_rc (*prepare)(const struct pst_netdrv_dev *dev, char *err, size_t errlen);
 	/* After rte_eal_init: the ethdev name to look up with rte_eth_dev_get_port_by_name. */

@@ -15,10 +15,10 @@
 
 /* What is known about a transaction when a recipient is judged. Filled by relay. */
 struct pst_facts {
-	unsigned listener;	      /* index */
+	unsigned listener; /* index */
 	struct pst_ip client;
 	bool client_tls;
-	struct pst_span sender_domain;	  /* n 0: null sender or none */
+	struct pst_span sender_domain;    /* n 0: null sender or none */
 	struct pst_span recipient_domain; /* n 0: postmaster */
 };
 
@@ -30,23 +30,24 @@ enum pst_verdict_kind {
 
 struct pst_verdict {
 	enum pst_verdict_kind kind;
-	unsigned route;	    /* index of the route that matched */
-	unsigned next_hop;  /* index */
+	unsigned route;    /* index of the route that matched */
+	unsigned next_hop; /* index */
 	unsigned code;
 	const char *enh, *text;
 	unsigned need;
 };
 
 struct pst_policy_route {
-	const char *domain; /* "example.com", "*.example.com" (subdomains only), "*", "[192.0.2.1]" */
+	const char
+		*domain; /* "example.com", "*.example.com" (subdomains only), "*", "[192.0.2.1]" */
 	unsigned next_hop;
 };
 
 struct pst_policy;
 
 /* Routes: an exact domain wins over the longest "*." parent, that over "*". Copies everything. */
-struct pst_policy *pst_policy_new(const struct pst_policy_route *routes, unsigned n, char *err,
-	size_t errlen);
+struct pst_policy *pst_policy_new(
+	const struct pst_policy_route *routes, unsigned n, char *err, size_t errlen);
 void pst_policy_free(struct pst_policy *p);
 
 /* No allocation, no lock. Domains compare without case and without a trailing dot. */

@@ -17,7 +17,7 @@
 #define PST_CONFIG_MAX_CORES 64
 
 enum pst_idle_mode { PST_IDLE_AUTO, PST_IDLE_BUSY, PST_IDLE_ADAPTIVE }; /* auto: by driver */
-enum pst_hugepages { PST_HUGE_AUTO, PST_HUGE_ON, PST_HUGE_OFF };	  /* auto: if the system has any */
+enum pst_hugepages { PST_HUGE_AUTO, PST_HUGE_ON, PST_HUGE_OFF }; /* auto: if the system has any */
 
 struct pst_config_opt {
 	const char *key, *value;
@@ -55,7 +55,7 @@ struct pst_config_dataplane {
 	unsigned memory_mb;
 	enum pst_hugepages hugepages;
 	enum pst_idle_mode idle;
-	unsigned mbufs; /* per worker; 0: default */
+	unsigned mbufs;          /* per worker; 0: default */
 	unsigned misroute_every; /* test hook, "test": {"misroute_every": N} */
 	unsigned nports;
 	struct pst_config_port *ports;
@@ -76,40 +76,40 @@ struct pst_config_control {
 };
 
 struct pst_config_metrics {
-	bool on; /* the section is there */
+	bool on;                /* the section is there */
 	struct pst_endpoint at; /* a kernel address; 127.0.0.1 port 9464 */
 };
 
-struct pst_config_timeouts { /* ms; features.md section 3 */
+struct pst_config_timeouts {     /* ms; features.md section 3 */
 	uint32_t client_command; /* 300 s: a whole command, not a read */
-	uint32_t client_data;	 /* 180 s with less than 512 body octets */
-	uint32_t client_tls;	 /* 30 s */
-	uint32_t connect;	 /* 30 s */
-	uint32_t tls;		 /* 30 s */
-	uint32_t banner;	 /* 60 s */
-	uint32_t ehlo;		 /* 60 s */
-	uint32_t mail;		 /* 120 s */
-	uint32_t rcpt;		 /* 120 s */
-	uint32_t data;		 /* 60 s: DATA to 354 */
-	uint32_t block;		 /* 180 s: a body write without progress */
-	uint32_t dot;		 /* 570 s */
-	uint32_t quit;		 /* 5 s */
-	uint32_t drain;		 /* 120 s: then what runs is cut with 421 */
+	uint32_t client_data;    /* 180 s with less than 512 body octets */
+	uint32_t client_tls;     /* 30 s */
+	uint32_t connect;        /* 30 s */
+	uint32_t tls;            /* 30 s */
+	uint32_t banner;         /* 60 s */
+	uint32_t ehlo;           /* 60 s */
+	uint32_t mail;           /* 120 s */
+	uint32_t rcpt;           /* 120 s */
+	uint32_t data;           /* 60 s: DATA to 354 */
+	uint32_t block;          /* 180 s: a body write without progress */
+	uint32_t dot;            /* 570 s */
+	uint32_t quit;           /* 5 s */
+	uint32_t drain;          /* 120 s: then what runs is cut with 421 */
 };
 
 struct pst_config_limits {
-	unsigned sessions;	   /* per process; beyond: 421 4.3.2 */
+	unsigned sessions; /* per process; beyond: 421 4.3.2 */
 	/* Per address limits and data_rate: 0 is off. */
-	uint32_t sessions_per_address;		 /* 50, at a time */
+	uint32_t sessions_per_address;           /* 50, at a time */
 	uint32_t connections_per_address_minute; /* 0; new ones a minute */
-	uint32_t handshakes;			 /* 1000: TLS handshakes with clients in flight */
-	uint32_t handshakes_per_address;	 /* 20 */
-	uint32_t commands;			 /* 1000: of a session without a message; 421 then */
-	uint32_t data_rate;			 /* 0; bytes/s in DATA, judged over 30 s */
-	unsigned recipients;	   /* per transaction; 1000 */
-	uint64_t message_size;	   /* SIZE; 0: none; default 50 MiB */
-	unsigned errors;	   /* 20 */
-	unsigned received;	   /* 50 */
+	uint32_t handshakes;                     /* 1000: TLS handshakes with clients in flight */
+	uint32_t handshakes_per_address;         /* 20 */
+	uint32_t commands;     /* 1000: of a session without a message; 421 then */
+	uint32_t data_rate;    /* 0; bytes/s in DATA, judged over 30 s */
+	unsigned recipients;   /* per transaction; 1000 */
+	uint64_t message_size; /* SIZE; 0: none; default 50 MiB */
+	unsigned errors;       /* 20 */
+	unsigned received;     /* 50 */
 	struct pst_config_timeouts timeouts;
 };
 
@@ -123,15 +123,15 @@ struct pst_config_tls_profile {
 	const char *name;
 	uint16_t min_version, max_version; /* 0x0303, 0x0304 */
 	unsigned ncertificates;
-	unsigned *certificates; /* indices */
+	unsigned *certificates;                      /* indices */
 	const char *ciphers, *ciphersuites, *groups; /* NULL: default */
-	unsigned tickets;	/* inbound, 0..2, default 0 */
+	unsigned tickets;                            /* inbound, 0..2, default 0 */
 };
 
 struct pst_config_action { /* WatchGuard's proxy action: W1, W3, W4 */
 	const char *name;
-	bool inspect;		/* W1: off: STARTTLS is not offered */
-	int starttls_profile;	/* index or -1 */
+	bool inspect;         /* W1: off: STARTTLS is not offered */
+	int starttls_profile; /* index or -1 */
 	int implicit_profile;
 };
 
@@ -139,13 +139,13 @@ enum pst_config_tls_mode { PST_CONFIG_TLS_NONE, PST_CONFIG_TLS_STARTTLS, PST_CON
 
 struct pst_config_listener {
 	const char *name;
-	struct pst_endpoint at; /* address "any": :: */
+	struct pst_endpoint at;       /* address "any": :: */
 	enum pst_config_tls_mode tls; /* none, starttls, implicit */
 	unsigned action;
-	const char *hostname;	/* banner; default: the system's name */
+	const char *hostname;      /* banner; default: the system's name */
 	uint32_t discard_keywords; /* pst_smtp_keyword bits */
-	uint8_t bare_newline;	   /* pst_smtp_bare_newline */
-	bool received;		   /* add the Received field; default true */
+	uint8_t bare_newline;      /* pst_smtp_bare_newline */
+	bool received;             /* add the Received field; default true */
 };
 
 struct pst_config_route {
@@ -167,19 +167,19 @@ struct pst_config_next_hop {
 	unsigned nhosts;
 	struct pst_config_host *hosts;
 	enum pst_config_tls_mode tls; /* default starttls */
-	bool tls_required;	/* starttls: missing or failing STARTTLS is 451; else plain is tried */
-	bool verify;		/* chain and name; default true when tls is not none */
-	const char *ca_file;	/* NULL: the system's */
-	const char *verify_name; /* NULL: the host's name */
-	const char *helo;	/* NULL: the listener's hostname */
+	bool tls_required;   /* starttls: missing or failing STARTTLS is 451; else plain is tried */
+	bool verify;         /* chain and name; default true when tls is not none */
+	const char *ca_file; /* NULL: the system's */
+	const char *verify_name;           /* NULL: the host's name */
+	const char *helo;                  /* NULL: the listener's hostname */
 	unsigned profile_min, profile_max; /* TLS versions */
 	const char *ciphers, *ciphersuites, *groups;
 	enum pst_config_reuse reuse; /* default class */
-	unsigned reuse_messages; /* 100 */
-	uint32_t reuse_idle_ms;	 /* 30 s */
-	uint32_t reuse_age_ms;	 /* 300 s */
-	unsigned max_tries;	 /* addresses tried per transaction; 5 */
-	bool expose_upstream_text; /* default true */
+	unsigned reuse_messages;     /* 100 */
+	uint32_t reuse_idle_ms;      /* 30 s */
+	uint32_t reuse_age_ms;       /* 300 s */
+	unsigned max_tries;          /* addresses tried per transaction; 5 */
+	bool expose_upstream_text;   /* default true */
 };
 
 struct pst_config {
@@ -202,7 +202,7 @@ struct pst_config {
 	struct pst_config_route *routes;
 	unsigned nnext_hops;
 	struct pst_config_next_hop *next_hops;
-	void *arena;	/* private to lib/control */
+	void *arena;    /* private to lib/control */
 	void *document; /* the same: the JSON it was read from */
 };
 

@@ -12,22 +12,23 @@
 
 /* EHLO keywords Postern may speak; unknown ones are dropped, never relayed. */
 enum pst_smtp_keyword {
-	PST_SMTP_PIPELINING = 1u << 0,		/* RFC 2920 */
-	PST_SMTP_SIZE = 1u << 1,		/* RFC 1870 */
-	PST_SMTP_8BITMIME = 1u << 2,		/* RFC 6152 */
+	PST_SMTP_PIPELINING = 1u << 0,          /* RFC 2920 */
+	PST_SMTP_SIZE = 1u << 1,                /* RFC 1870 */
+	PST_SMTP_8BITMIME = 1u << 2,            /* RFC 6152 */
 	PST_SMTP_ENHANCEDSTATUSCODES = 1u << 3, /* RFC 2034 */
-	PST_SMTP_STARTTLS = 1u << 4,		/* RFC 3207 */
-	PST_SMTP_SMTPUTF8 = 1u << 5,		/* RFC 6531 */
-	PST_SMTP_DSN = 1u << 6,			/* RFC 3461 */
-	PST_SMTP_CHUNKING = 1u << 7,		/* RFC 3030 */
+	PST_SMTP_STARTTLS = 1u << 4,            /* RFC 3207 */
+	PST_SMTP_SMTPUTF8 = 1u << 5,            /* RFC 6531 */
+	PST_SMTP_DSN = 1u << 6,                 /* RFC 3461 */
+	PST_SMTP_CHUNKING = 1u << 7,            /* RFC 3030 */
 };
 const char *pst_smtp_keyword_name(enum pst_smtp_keyword k); /* "PIPELINING" */
 
 /* A reverse or forward path, without source route. Spans point into the caller's bytes. */
 struct pst_smtp_path {
-	struct pst_span addr;	/* between the angle brackets, source route removed; n 0: <> */
-	struct pst_span local;	/* local part as written, quotes kept */
-	struct pst_span domain; /* after the last unquoted @; n 0: none (postmaster, <>); literals keep [] */
+	struct pst_span addr;   /* between the angle brackets, source route removed; n 0: <> */
+	struct pst_span local;  /* local part as written, quotes kept */
+	struct pst_span domain; /* after the last unquoted @; n 0: none (postmaster, <>); literals
+				   keep [] */
 };
 
 enum pst_smtp_body { PST_SMTP_BODY_NONE, PST_SMTP_BODY_7BIT, PST_SMTP_BODY_8BITMIME };
@@ -43,29 +44,31 @@ struct pst_smtp_mail {
 	struct pst_span envid; /* xtext as received; n 0: absent */
 };
 
-#define PST_SMTP_NOTIFY_NEVER	1u
+#define PST_SMTP_NOTIFY_NEVER   1u
 #define PST_SMTP_NOTIFY_SUCCESS 2u
 #define PST_SMTP_NOTIFY_FAILURE 4u
-#define PST_SMTP_NOTIFY_DELAY	8u
+#define PST_SMTP_NOTIFY_DELAY   8u
 
 struct pst_smtp_rcpt {
 	struct pst_smtp_path to;
-	uint8_t notify;	       /* bits; 0: absent */
+	uint8_t notify;        /* bits; 0: absent */
 	struct pst_span orcpt; /* "addr-type;xtext" as received; n 0: absent */
 };
 
 /* A reply's meaning. `text` has no CR, LF or control bytes. */
 struct pst_smtp_reply {
-	uint16_t code;	       /* 200..559 */
-	uint8_t enh[3];	       /* class.subject.detail (RFC 3463) clipped to 255; class 0: none */
-	struct pst_span text;  /* after code and enhanced code; of the last line (EHLO: see client) */
+	uint16_t code;  /* 200..559 */
+	uint8_t enh[3]; /* class.subject.detail (RFC 3463) clipped to 255; class 0: none */
+	struct pst_span
+		text; /* after code and enhanced code; of the last line (EHLO: see client) */
 };
 
 /*
  * "250 2.1.0 text\r\n"; a '\n' in text makes a multi-line reply. enh NULL: none. Whole or
  * not at all (PST_NOMEM). Lines are clipped to 512 bytes (RFC 5321 4.5.3.1.5).
  */
-enum pst_rc pst_smtp_reply_put(struct pst_buf *out, unsigned code, const char *enh, const char *text);
+enum pst_rc pst_smtp_reply_put(
+	struct pst_buf *out, unsigned code, const char *enh, const char *text);
 /* The same from a struct (control bytes in text become '?'). */
 enum pst_rc pst_smtp_reply_put_reply(struct pst_buf *out, const struct pst_smtp_reply *r);
 

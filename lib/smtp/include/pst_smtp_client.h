@@ -13,9 +13,9 @@
 
 #include <pst_smtp.h>
 
-#define PST_SMTP_REPLY_LINE_MAX 1024 /* longer lines: PST_PEER */
+#define PST_SMTP_REPLY_LINE_MAX  1024 /* longer lines: PST_PEER */
 #define PST_SMTP_REPLY_LINES_MAX 128
-#define PST_SMTP_CLIENT_QUEUE 64      /* outstanding commands at most: then PST_AGAIN */
+#define PST_SMTP_CLIENT_QUEUE    64 /* outstanding commands at most: then PST_AGAIN */
 
 enum pst_smtp_cmd {
 	PST_SMTP_CMD_GREETING, /* outstanding from the start */
@@ -35,12 +35,12 @@ const char *pst_smtp_cmd_name(enum pst_smtp_cmd c);
 struct pst_smtp_client {
 	uint8_t queue[PST_SMTP_CLIENT_QUEUE];
 	uint8_t head, count;
-	uint8_t lines;	      /* of the reply being read */
-	bool esmtp;	      /* EHLO was accepted */
-	uint16_t code;	      /* of the reply being read */
-	uint32_t keywords;    /* what the server offers; 0 until EHLO */
-	uint64_t max_size;    /* its SIZE; 0: none given */
-	char *scratch;	      /* private: heap, only after a reply that had to be cleaned */
+	uint8_t lines;     /* of the reply being read */
+	bool esmtp;        /* EHLO was accepted */
+	uint16_t code;     /* of the reply being read */
+	uint32_t keywords; /* what the server offers; 0 until EHLO */
+	uint64_t max_size; /* its SIZE; 0: none given */
+	char *scratch;     /* private: heap, only after a reply that had to be cleaned */
 };
 
 void pst_smtp_client_init(struct pst_smtp_client *c);
@@ -68,10 +68,10 @@ enum pst_rc pst_smtp_client_ehlo(struct pst_smtp_client *c, struct pst_buf *out,
 enum pst_rc pst_smtp_client_helo(struct pst_smtp_client *c, struct pst_buf *out, const char *name);
 enum pst_rc pst_smtp_client_starttls(struct pst_smtp_client *c, struct pst_buf *out);
 /* Parameters the server does not offer are left out where that is harmless (SIZE, DSN). */
-enum pst_rc pst_smtp_client_mail(struct pst_smtp_client *c, struct pst_buf *out,
-	const struct pst_smtp_mail *m);
-enum pst_rc pst_smtp_client_rcpt(struct pst_smtp_client *c, struct pst_buf *out,
-	const struct pst_smtp_rcpt *r);
+enum pst_rc pst_smtp_client_mail(
+	struct pst_smtp_client *c, struct pst_buf *out, const struct pst_smtp_mail *m);
+enum pst_rc pst_smtp_client_rcpt(
+	struct pst_smtp_client *c, struct pst_buf *out, const struct pst_smtp_rcpt *r);
 enum pst_rc pst_smtp_client_data(struct pst_smtp_client *c, struct pst_buf *out);
 /* The dot itself is written by the caller with pst_smtp_dot_end; this queues its verdict. */
 enum pst_rc pst_smtp_client_dot(struct pst_smtp_client *c);

@@ -43,7 +43,7 @@
 #include <pst_smtp.h>
 
 #define PST_SMTP_LINE_MAX    2048 /* command line with its CRLF: 512 + extensions */
-#define PST_SMTP_PENDING_MAX 48	  /* RCPT events open at a time: fits a client's queue */
+#define PST_SMTP_PENDING_MAX 48   /* RCPT events open at a time: fits a client's queue */
 #define PST_SMTP_JUNK_MAX    100  /* NOOP, RSET, EHLO... without a message; then 421 */
 
 /*
@@ -58,32 +58,36 @@ enum pst_smtp_bare_newline { PST_SMTP_BARE_REJECT, PST_SMTP_BARE_NORMALIZE };
  * keywords, which count from the next EHLO on.
  */
 struct pst_smtp_server_conf {
-	const char *hostname;	   /* in the banner, EHLO and Received */
-	uint32_t keywords;	   /* pst_smtp_keyword bits to advertise (STARTTLS: while plain) */
-	uint64_t max_size;	   /* SIZE; 0: no limit */
-	unsigned max_rcpts;	   /* per transaction; beyond: 452 4.5.3; 0: no limit */
-	unsigned max_errors;	   /* 5xx answers of the engine's own before 421 and close; 0: no limit */
-	unsigned max_received;	   /* Received fields before 554 5.4.6; 0: no limit */
-	const char *loop_token;	   /* text in our own Received fields; twice: 554 5.4.6; NULL: off */
-	uint8_t bare_newline;	   /* pst_smtp_bare_newline */
+	const char *hostname; /* in the banner, EHLO and Received */
+	uint32_t keywords;    /* pst_smtp_keyword bits to advertise (STARTTLS: while plain) */
+	uint64_t max_size;    /* SIZE; 0: no limit */
+	unsigned max_rcpts;   /* per transaction; beyond: 452 4.5.3; 0: no limit */
+	unsigned max_errors; /* 5xx answers of the engine's own before 421 and close; 0: no limit */
+	unsigned max_received;  /* Received fields before 554 5.4.6; 0: no limit */
+	const char *loop_token; /* text in our own Received fields; twice: 554 5.4.6; NULL: off */
+	uint8_t bare_newline;   /* pst_smtp_bare_newline */
 };
 
 enum pst_smtp_server_ev {
-	PST_SMTP_SEV_HELO,	/* information; answered by the engine. ev.helo */
-	PST_SMTP_SEV_STARTTLS,	/* engine wrote 220; send it, then start TLS: see pst_smtp_server_tls */
-	PST_SMTP_SEV_MAIL,	/* ev.mail; answer it */
-	PST_SMTP_SEV_RCPT,	/* ev.rcpt; answer it */
-	PST_SMTP_SEV_DATA,	/* at least one recipient stands; answer 354 or an error */
-	PST_SMTP_SEV_BDAT,	/* a chunk begins (ev.chunk_size, ev.last): pst_smtp_server_chunk, or an error reply */
-	PST_SMTP_SEV_BODY,	/* ev.body: message bytes, never empty */
+	PST_SMTP_SEV_HELO,     /* information; answered by the engine. ev.helo */
+	PST_SMTP_SEV_STARTTLS, /* engine wrote 220; send it, then start TLS: see pst_smtp_server_tls
+				*/
+	PST_SMTP_SEV_MAIL,     /* ev.mail; answer it */
+	PST_SMTP_SEV_RCPT,     /* ev.rcpt; answer it */
+	PST_SMTP_SEV_DATA,     /* at least one recipient stands; answer 354 or an error */
+	PST_SMTP_SEV_BDAT, /* a chunk begins (ev.chunk_size, ev.last): pst_smtp_server_chunk, or an
+			      error reply */
+	PST_SMTP_SEV_BODY, /* ev.body: message bytes, never empty */
 	PST_SMTP_SEV_CHUNK_END, /* a chunk that is not the last ended; engine wrote its 250 */
-	PST_SMTP_SEV_BODY_END,	/* the message ended; answer it */
-	PST_SMTP_SEV_BODY_BAD,	/* the message must not go on (size, bare newline, loop): drop the next hop
-				   before its dot. The engine swallows the rest and answers itself.
-				   ev.bad names the cause */
-	PST_SMTP_SEV_RSET,	/* transaction over (RSET, EHLO, HELO in the middle); answered by the engine */
-	PST_SMTP_SEV_QUIT,	/* engine wrote 221; flush, then close */
-	PST_SMTP_SEV_CLOSE,	/* engine wrote 421 or 554 (too many errors, not SMTP); flush, then close */
+	PST_SMTP_SEV_BODY_END,  /* the message ended; answer it */
+	PST_SMTP_SEV_BODY_BAD,  /* the message must not go on (size, bare newline, loop): drop the
+				   next hop  before its dot. The engine swallows the rest and answers
+				   itself.  ev.bad names the cause */
+	PST_SMTP_SEV_RSET,  /* transaction over (RSET, EHLO, HELO in the middle); answered by the
+			       engine */
+	PST_SMTP_SEV_QUIT,  /* engine wrote 221; flush, then close */
+	PST_SMTP_SEV_CLOSE, /* engine wrote 421 or 554 (too many errors, not SMTP); flush, then
+			       close */
 };
 
 struct pst_smtp_server_event {
@@ -99,31 +103,33 @@ struct pst_smtp_server_event {
 
 struct pst_smtp_server {
 	const struct pst_smtp_server_conf *conf;
-	char *helo;		/* heap; letters, digits and "._-:[]", the rest '?'; at most 255 bytes;
-				   NULL before EHLO or HELO and after STARTTLS */
-	uint64_t body_bytes;	/* decoded bytes of the current message */
+	char *helo;          /* heap; letters, digits and "._-:[]", the rest '?'; at most 255 bytes;
+				NULL before EHLO or HELO and after STARTTLS */
+	uint64_t body_bytes; /* decoded bytes of the current message */
 	uint64_t chunk_size, chunk_left;
 	uint64_t declared_size; /* MAIL's SIZE=; 0: none */
-	uint32_t offered;	/* keywords of our EHLO: they hold, though conf may shrink later */
-	uint32_t rcpts_ok;	/* accepted in this transaction */
+	uint32_t offered;       /* keywords of our EHLO: they hold, though conf may shrink later */
+	uint32_t rcpts_ok;      /* accepted in this transaction */
 	uint32_t rcpts_seen;
-	uint16_t pending;	/* RCPTs handed out and not answered */
+	uint16_t pending; /* RCPTs handed out and not answered */
 	uint16_t errors;
-	uint16_t received;	/* fields counted in this header */
+	uint16_t received; /* fields counted in this header */
 	uint16_t junk;
 	bool tls, esmtp, smtputf8;
-	bool starttls_off;	/* caller's: not advertised and 502, whatever conf says (no certificate) */
-	uint8_t state;		/* private from here on */
+	bool starttls_off; /* caller's: not advertised and 502, whatever conf says (no certificate)
+			    */
+	uint8_t state;     /* private from here on */
 	uint8_t body_st;
-	uint8_t hdr_st, hdr_name, hdr_token; /* header scan: state, bytes of name and token matched */
-	uint8_t loops;			     /* Received fields with the token */
-	bool hdr_received, hdr_counted;	     /* inside a Received field; its token is counted */
+	uint8_t hdr_st, hdr_name,
+		hdr_token;              /* header scan: state, bytes of name and token matched */
+	uint8_t loops;                  /* Received fields with the token */
+	bool hdr_received, hdr_counted; /* inside a Received field; its token is counted */
 	bool mail_seen, bdat, last_chunk, skip_line;
-	bool swallow;		/* what is left of the body goes nowhere */
-	bool close_after;	/* the owed reply is the last */
-	uint16_t fail_code;	/* reply owed at the end of a swallowed body; 0: given already */
+	bool swallow;       /* what is left of the body goes nowhere */
+	bool close_after;   /* the owed reply is the last */
+	uint16_t fail_code; /* reply owed at the end of a swallowed body; 0: given already */
 	char fail_enh[8];
-	const char *fail_text;	/* static text */
+	const char *fail_text; /* static text */
 };
 
 void pst_smtp_server_init(struct pst_smtp_server *s, const struct pst_smtp_server_conf *conf);
@@ -152,8 +158,8 @@ enum pst_rc pst_smtp_server_next(struct pst_smtp_server *s, const uint8_t *in, s
  */
 enum pst_rc pst_smtp_server_reply(struct pst_smtp_server *s, struct pst_buf *out, unsigned code,
 	const char *enh, const char *text);
-enum pst_rc pst_smtp_server_reply_put(struct pst_smtp_server *s, struct pst_buf *out,
-	const struct pst_smtp_reply *r);
+enum pst_rc pst_smtp_server_reply_put(
+	struct pst_smtp_server *s, struct pst_buf *out, const struct pst_smtp_reply *r);
 /* Lets the chunk of the last BDAT event flow (SEV_BODY events follow). */
 void pst_smtp_server_chunk(struct pst_smtp_server *s);
 /*
@@ -162,8 +168,8 @@ void pst_smtp_server_chunk(struct pst_smtp_server *s);
  * (static text). No further BODY events; BODY_END does not come, the engine is back
  * at commands after the answer. Between two chunks the answer waits for the next BDAT.
  */
-void pst_smtp_server_body_fail(struct pst_smtp_server *s, unsigned code, const char *enh,
-	const char *text);
+void pst_smtp_server_body_fail(
+	struct pst_smtp_server *s, unsigned code, const char *enh, const char *text);
 /*
  * Something can be done without input (an empty chunk ends, an owed answer, SEV_CLOSE):
  * call _next even if there is none. Ask after _chunk, _body_fail and a 421.

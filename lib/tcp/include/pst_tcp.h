@@ -37,24 +37,24 @@ struct pst_tcp;
 struct pst_tcp_conn;
 
 struct pst_tcp_conf {
-	uint32_t max_conns;	 /* TCBs, half-open ones included; 0: 65536 */
-	uint32_t max_half_open;	 /* 0: 4096 */
-	uint32_t max_time_wait;	 /* oldest is recycled beyond; 0: 65536 */
-	uint32_t rcv_buf;	 /* largest receive window, bytes; 0: 256 KiB */
-	uint32_t snd_buf;	 /* bytes queued and unacknowledged before writes wait; 0: 256 KiB */
-	uint32_t initial_window; /* advertised in SYN, <= 65535; 0: 65535 */
-	uint32_t rto_initial_ms; /* 0: 1000 (RFC 6298) */
-	uint32_t rto_min_ms;	 /* 0: 200 */
-	uint32_t rto_max_ms;	 /* 0: 60000 */
-	uint32_t delack_ms;	 /* 0: 40 */
-	uint32_t time_wait_ms;	 /* 0: 60000 */
-	uint32_t fin_wait2_ms;	 /* after close: 0: 60000 */
+	uint32_t max_conns;     /* TCBs, half-open ones included; 0: 65536 */
+	uint32_t max_half_open; /* 0: 4096 */
+	uint32_t max_time_wait; /* oldest is recycled beyond; 0: 65536 */
+	uint32_t rcv_buf;       /* largest receive window, bytes; 0: 256 KiB */
+	uint32_t snd_buf;       /* bytes queued and unacknowledged before writes wait; 0: 256 KiB */
+	uint32_t initial_window;  /* advertised in SYN, <= 65535; 0: 65535 */
+	uint32_t rto_initial_ms;  /* 0: 1000 (RFC 6298) */
+	uint32_t rto_min_ms;      /* 0: 200 */
+	uint32_t rto_max_ms;      /* 0: 60000 */
+	uint32_t delack_ms;       /* 0: 40 */
+	uint32_t time_wait_ms;    /* 0: 60000 */
+	uint32_t fin_wait2_ms;    /* after close: 0: 60000 */
 	uint32_t user_timeout_ms; /* unacknowledged data or SYN older than this: error; 0: 120000 */
-	uint32_t syn_retries;	 /* 0: 6 active, 5 passive */
-	uint32_t keepalive_ms;	 /* idle time before probes; 0: off */
-	uint16_t port_min, port_max; /* ephemeral range; 0: 32768..60999 */
+	uint32_t syn_retries;     /* 0: 6 active, 5 passive */
+	uint32_t keepalive_ms;    /* idle time before probes; 0: off */
+	uint16_t port_min, port_max;   /* ephemeral range; 0: 32768..60999 */
 	bool no_timestamps, no_wscale; /* knobs for comparison and tests */
-	uint64_t seed;		 /* 0: random secrets; else repeatable (tests) */
+	uint64_t seed;                 /* 0: random secrets; else repeatable (tests) */
 };
 
 /* `net` must outlive the stack. NULL when memory is short. */
@@ -73,13 +73,14 @@ void pst_tcp_flush(struct pst_tcp *t, uint64_t now);
 uint64_t pst_tcp_next_deadline(const struct pst_tcp *t);
 
 enum pst_tcp_event {
-	PST_TCP_EV_ACCEPT = 1u << 0,	/* new, from a listener; user is still NULL */
+	PST_TCP_EV_ACCEPT = 1u << 0,    /* new, from a listener; user is still NULL */
 	PST_TCP_EV_CONNECTED = 1u << 1, /* an active open finished */
-	PST_TCP_EV_READ = 1u << 2,	/* bytes to read */
-	PST_TCP_EV_EOF = 1u << 3,	/* the peer's FIN is next after the readable bytes */
-	PST_TCP_EV_WRITE = 1u << 4,	/* room came back after a write was cut short or send_space was 0 */
-	PST_TCP_EV_ERROR = 1u << 5,	/* dead: see pst_tcp_error */
-	PST_TCP_EV_USER = 1u << 6,	/* pst_tcp_conn_mark was called */
+	PST_TCP_EV_READ = 1u << 2,      /* bytes to read */
+	PST_TCP_EV_EOF = 1u << 3,       /* the peer's FIN is next after the readable bytes */
+	PST_TCP_EV_WRITE =
+		1u << 4, /* room came back after a write was cut short or send_space was 0 */
+	PST_TCP_EV_ERROR = 1u << 5, /* dead: see pst_tcp_error */
+	PST_TCP_EV_USER = 1u << 6,  /* pst_tcp_conn_mark was called */
 };
 
 /* The next connection with events (cleared by this call), or NULL. */
@@ -87,7 +88,8 @@ struct pst_tcp_conn *pst_tcp_next_ready(struct pst_tcp *t, uint32_t *events);
 
 /* ---- opens ---- */
 
-/* `ip` any (:: for both families): all local addresses. `arg` comes back by pst_tcp_conn_listener. */
+/* `ip` any (:: for both families): all local addresses. `arg` comes back by pst_tcp_conn_listener.
+ */
 enum pst_rc pst_tcp_listen(struct pst_tcp *t, const struct pst_endpoint *at, void *arg);
 void pst_tcp_unlisten(struct pst_tcp *t, const struct pst_endpoint *at);
 /* While on, SYNs are dropped without an answer and counted: overload, drain. */
@@ -128,8 +130,9 @@ enum pst_rc pst_tcp_write(struct pst_tcp_conn *c, const void *p, size_t n);
 size_t pst_tcp_unsent(const struct pst_tcp_conn *c); /* queued and not yet acknowledged */
 
 void pst_tcp_shutdown(struct pst_tcp_conn *c); /* FIN after the queued bytes; reading goes on */
-void pst_tcp_close(struct pst_tcp_conn *c);    /* shutdown and let go; unread bytes: RST (RFC 2525 2.17) */
-void pst_tcp_abort(struct pst_tcp_conn *c);    /* RST and let go */
+void pst_tcp_close(
+	struct pst_tcp_conn *c); /* shutdown and let go; unread bytes: RST (RFC 2525 2.17) */
+void pst_tcp_abort(struct pst_tcp_conn *c); /* RST and let go */
 
 enum pst_tcp_error {
 	PST_TCP_ERR_NONE,
@@ -154,49 +157,49 @@ void pst_tcp_conn_info(const struct pst_tcp_conn *c, struct pst_tcp_info *out);
 /* ---- what can be seen from outside ---- */
 
 /* The MIB names of RFC 4022 where there is one. Each drop raises exactly one drop_ counter. */
-#define PST_TCP_COUNTERS(X)                                            \
-	X(active_opens, "active opens")                                \
-	X(passive_opens, "passive opens")                              \
-	X(attempt_fails, "opens that failed")                          \
-	X(estab_resets, "established connections reset")               \
-	X(in_segs, "segments received")                                \
-	X(out_segs, "segments sent")                                   \
-	X(retrans_segs, "segments retransmitted")                      \
-	X(fast_retrans, "fast retransmits entered")                    \
-	X(rto_fired, "retransmission timeouts")                        \
-	X(out_rsts, "resets sent")                                     \
-	X(in_bytes, "payload bytes received in order")                 \
-	X(out_bytes, "payload bytes sent for the first time")          \
-	X(ooo_segs, "segments queued out of order")                    \
-	X(dup_acks, "duplicate acknowledgements received")             \
-	X(delayed_acks, "acknowledgements sent by the delay timer")    \
-	X(zero_window_probes, "zero-window probes sent")               \
-	X(keepalive_probes, "keepalive probes sent")                   \
-	X(challenge_acks, "challenge acknowledgements sent")           \
-	X(challenge_limited, "challenge acknowledgements withheld by the limit") \
-	X(out_nomem, "segments not sent for want of an mbuf")          \
-	X(syn_retrans, "SYN and SYN-ACK repeated")                     \
-	X(pmtu_lowered, "segment size lowered by ICMP")                \
-	X(time_wait_recycled, "TIME_WAIT records recycled early")      \
-	X(timeouts, "connections ended by a timeout")                  \
-	X(drop_malformed, "header or options malformed")               \
-	X(drop_no_conn, "no connection: answered with RST")            \
-	X(drop_rst_no_conn, "RST without a connection")                \
-	X(drop_rst, "RST not at the expected sequence number")         \
-	X(drop_syn, "SYN on a synchronised connection")                \
-	X(drop_paws, "old or missing timestamp (PAWS)")                \
-	X(drop_window, "outside the window")                           \
-	X(drop_ack, "unacceptable acknowledgement")                    \
-	X(drop_no_ack, "no ACK bit where one is due")                  \
-	X(drop_duplicate, "nothing new in it")                         \
-	X(drop_ooo_limit, "out-of-order queue full")                   \
-	X(drop_rcv_buf, "beyond the receive buffer")                   \
-	X(drop_half_open_limit, "SYN over the half-open limit")        \
-	X(drop_conn_limit, "SYN over the connection limit")            \
-	X(drop_refused, "SYN while refusing")                          \
-	X(drop_nomem, "no mbuf or TCB")                                \
-	X(drop_closed, "data after the application closed")            \
-	X(drop_time_wait, "to a connection in TIME_WAIT")              \
+#define PST_TCP_COUNTERS(X)                                                                        \
+	X(active_opens, "active opens")                                                            \
+	X(passive_opens, "passive opens")                                                          \
+	X(attempt_fails, "opens that failed")                                                      \
+	X(estab_resets, "established connections reset")                                           \
+	X(in_segs, "segments received")                                                            \
+	X(out_segs, "segments sent")                                                               \
+	X(retrans_segs, "segments retransmitted")                                                  \
+	X(fast_retrans, "fast retransmits entered")                                                \
+	X(rto_fired, "retransmission timeouts")                                                    \
+	X(out_rsts, "resets sent")                                                                 \
+	X(in_bytes, "payload bytes received in order")                                             \
+	X(out_bytes, "payload bytes sent for the first time")                                      \
+	X(ooo_segs, "segments queued out of order")                                                \
+	X(dup_acks, "duplicate acknowledgements received")                                         \
+	X(delayed_acks, "acknowledgements sent by the delay timer")                                \
+	X(zero_window_probes, "zero-window probes sent")                                           \
+	X(keepalive_probes, "keepalive probes sent")                                               \
+	X(challenge_acks, "challenge acknowledgements sent")                                       \
+	X(challenge_limited, "challenge acknowledgements withheld by the limit")                   \
+	X(out_nomem, "segments not sent for want of an mbuf")                                      \
+	X(syn_retrans, "SYN and SYN-ACK repeated")                                                 \
+	X(pmtu_lowered, "segment size lowered by ICMP")                                            \
+	X(time_wait_recycled, "TIME_WAIT records recycled early")                                  \
+	X(timeouts, "connections ended by a timeout")                                              \
+	X(drop_malformed, "header or options malformed")                                           \
+	X(drop_no_conn, "no connection: answered with RST")                                        \
+	X(drop_rst_no_conn, "RST without a connection")                                            \
+	X(drop_rst, "RST not at the expected sequence number")                                     \
+	X(drop_syn, "SYN on a synchronised connection")                                            \
+	X(drop_paws, "old or missing timestamp (PAWS)")                                            \
+	X(drop_window, "outside the window")                                                       \
+	X(drop_ack, "unacceptable acknowledgement")                                                \
+	X(drop_no_ack, "no ACK bit where one is due")                                              \
+	X(drop_duplicate, "nothing new in it")                                                     \
+	X(drop_ooo_limit, "out-of-order queue full")                                               \
+	X(drop_rcv_buf, "beyond the receive buffer")                                               \
+	X(drop_half_open_limit, "SYN over the half-open limit")                                    \
+	X(drop_conn_limit, "SYN over the connection limit")                                        \
+	X(drop_refused, "SYN while refusing")                                                      \
+	X(drop_nomem, "no mbuf or TCB")                                                            \
+	X(drop_closed, "data after the application closed")                                        \
+	X(drop_time_wait, "to a connection in TIME_WAIT")                                          \
 	X(drop_icmp, "ICMP error not about a live flight")
 
 struct pst_tcp_counters {

@@ -30,17 +30,17 @@
 struct pst_tls_ctx;
 struct pst_tls;
 
-#define PST_TLS_OUT_MIN	   (64 * 1024)	/* the longest flight we send in one call */
-#define PST_TLS_WRITE_MAX  (32 * 1024)	/* plaintext bytes one pst_tls_write takes */
+#define PST_TLS_OUT_MIN   (64 * 1024) /* the longest flight we send in one call */
+#define PST_TLS_WRITE_MAX (32 * 1024) /* plaintext bytes one pst_tls_write takes */
 
 enum pst_tls_version { PST_TLS_1_0 = 0x0301, PST_TLS_1_1, PST_TLS_1_2, PST_TLS_1_3 };
 
 enum pst_tls_side { PST_TLS_SERVER, PST_TLS_CLIENT };
 
 enum pst_tls_verify {
-	PST_TLS_VERIFY_OFF,  /* any certificate; the outcome is still recorded */
-	PST_TLS_VERIFY_CHAIN,/* must chain to a trust anchor */
-	PST_TLS_VERIFY_NAME, /* and match the expected name (RFC 9525: SAN only) */
+	PST_TLS_VERIFY_OFF,   /* any certificate; the outcome is still recorded */
+	PST_TLS_VERIFY_CHAIN, /* must chain to a trust anchor */
+	PST_TLS_VERIFY_NAME,  /* and match the expected name (RFC 9525: SAN only) */
 };
 
 #define PST_TLS_MAX_CERTS 8
@@ -49,22 +49,23 @@ enum pst_tls_verify {
 struct pst_tls_conf {
 	enum pst_tls_side side;
 	uint16_t min_version, max_version; /* pst_tls_version; 0: 1.2 and 1.3 */
-	const char *ciphers;	  /* TLS 1.2 list, OpenSSL syntax; NULL: our default (ECDHE, AEAD first) */
+	const char
+		*ciphers; /* TLS 1.2 list, OpenSSL syntax; NULL: our default (ECDHE, AEAD first) */
 	const char *ciphersuites; /* TLS 1.3; NULL: default */
-	const char *groups;	  /* NULL: "X25519:P-256:P-384" */
-	unsigned ncerts;	  /* server: RSA and ECDSA side by side, SNI selects */
+	const char *groups;       /* NULL: "X25519:P-256:P-384" */
+	unsigned ncerts;          /* server: RSA and ECDSA side by side, SNI selects */
 	struct pst_cert *certs[PST_TLS_MAX_CERTS]; /* counted by the ctx from now on (up_ref) */
-	unsigned tickets;	  /* server: session tickets to send, 0..2; 0 also turns resumption off */
-	const uint8_t *ticket_key;/* server: 80 bytes shared by all workers; NULL: OpenSSL's own */
-	enum pst_tls_verify verify; /* client */
-	const char *ca_file;	  /* PEM bundle; NULL: the system's */
-	bool alpn_smtp;		  /* server: refuse ALPN without "smtp" when ALPN is sent */
+	unsigned tickets; /* server: session tickets to send, 0..2; 0 also turns resumption off */
+	const uint8_t *ticket_key; /* server: 80 bytes shared by all workers; NULL: OpenSSL's own */
+	enum pst_tls_verify verify;     /* client */
+	const char *ca_file;            /* PEM bundle; NULL: the system's */
+	bool alpn_smtp;                 /* server: refuse ALPN without "smtp" when ALPN is sent */
 	const char *session_id_context; /* server: keeps resumption inside one profile */
 };
 
 /* Builds the SSL_CTX in c. NULL and a text that names file and cause on error. */
-struct pst_tls_ctx *pst_tls_ctx_new(struct pst_crypto *c, const struct pst_tls_conf *conf,
-	char *err, size_t errlen);
+struct pst_tls_ctx *pst_tls_ctx_new(
+	struct pst_crypto *c, const struct pst_tls_conf *conf, char *err, size_t errlen);
 struct pst_tls_ctx *pst_tls_ctx_get(struct pst_tls_ctx *ctx); /* not atomic: worker's own */
 void pst_tls_ctx_put(struct pst_tls_ctx *ctx);
 
@@ -95,7 +96,8 @@ enum pst_rc pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io);
  * PST_AGAIN: then all of `in` is used up. Post-handshake messages are handled
  * inside; 64 in a row without data end the session.
  */
-enum pst_rc pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, size_t *n);
+enum pst_rc pst_tls_read(
+	struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, size_t *n);
 /*
  * All n (<= PST_TLS_WRITE_MAX) bytes, as few records as possible; out room >= n + PST_TLS_OUT_MIN.
  * With less room PST_AGAIN, and nothing is sent. With enough, PST_AGAIN is possible only while
@@ -108,16 +110,16 @@ enum pst_rc pst_tls_shutdown(struct pst_tls *t, struct pst_tls_io *io);
 bool pst_tls_pending(const struct pst_tls *t);
 
 struct pst_tls_info {
-	const char *version;	 /* "TLSv1.3" */
-	const char *cipher;	 /* OpenSSL name */
+	const char *version;     /* "TLSv1.3" */
+	const char *cipher;      /* OpenSSL name */
 	const char *cipher_iana; /* IANA name, "TLS_AES_256_GCM_SHA384" */
-	const char *group;	 /* "x25519", "secp256r1", or "none" */
-	int bits;		 /* of the symmetric key */
+	const char *group;       /* "x25519", "secp256r1", or "none" */
+	int bits;                /* of the symmetric key */
 	bool resumed;
 	const char *server_name; /* server: SNI as sent, NULL if none; control bytes never */
-	const char *verify;	 /* client: "verified" (chain and name), "trusted" (chain),
+	const char *verify;      /* client: "verified" (chain and name), "trusted" (chain),
 				    "untrusted", "anonymous" (no certificate) */
-	long verify_error;	 /* X509_V_ERR_*; 0 is fine */
+	long verify_error;       /* X509_V_ERR_*; 0 is fine */
 	const char *verify_text; /* of verify_error */
 };
 /* Valid until the session is freed. Before the handshake is done: all "none". */

@@ -15,11 +15,11 @@
 #define PST_NAMES_MAX 16
 
 struct pst_names_host {
-	const char *name;   /* the host's name, for verification and logs; may be NULL */
+	const char *name; /* the host's name, for verification and logs; may be NULL */
 	bool has_addr;
 	struct pst_ip addr; /* static address */
 	uint16_t port;
-	uint16_t priority;  /* lower first; equals keep their order */
+	uint16_t priority; /* lower first; equals keep their order */
 };
 
 struct pst_names_answer {
@@ -31,7 +31,7 @@ struct pst_names_answer {
 };
 
 /* PST_OK: *out filled (n may be 0). PST_AGAIN: pending. Pure for static addresses. */
-enum pst_rc pst_names_resolve(const struct pst_names_host *hosts, unsigned n,
-	struct pst_names_answer *out);
+enum pst_rc pst_names_resolve(
+	const struct pst_names_host *hosts, unsigned n, struct pst_names_answer *out);
 
 #endif
