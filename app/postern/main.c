@@ -9,7 +9,8 @@
  * Exit: 0 fine, 1 the configuration or the start failed, 2 usage.
  *
  * The main thread starts everything, then waits for signals: SIGTERM and SIGINT
- * drain and stop (a second one stops at once), SIGHUP reopens the log. Once a second
+ * drain and stop (a second one stops at once), SIGHUP reopens the log and reads the
+ * configuration again. The control socket's `stop` comes as a signal, too. Once a second
  * it tells the service manager how things are (notify.h).
  */
 #include "eal.h"
@@ -40,6 +41,9 @@ struct app {
 	struct pst_log *log;
 	struct pst_relay *relay;
 	struct pst_control *control;
+	_Atomic bool asked; /* to stop, over the socket */
+	_Atomic bool cut;   /* to stop at once */
+	bool reloading;
 	struct notify notify;
 };
 
@@ -122,6 +126,18 @@ start_workers(struct app *a, char *err, size_t errlen)
 	return true;
 }
 
+/* On the control thread: the main thread waits for signals only. */
+static void
+stop_asked(void *arg, bool now)
+{
+	struct app *a = arg;
+
+	a->cut = a->cut || now;
+	if (!a->asked || now)
+		kill(getpid(), SIGTERM);
+	a->asked = true;
+}
+
 static bool
 start(struct app *a, char *err, size_t errlen)
 {
@@ -131,7 +147,9 @@ start(struct app *a, char *err, size_t errlen)
 		.adaptive_idle = eal_adaptive_idle(&a->cfg->dataplane)};
 	struct pst_control_deps ctl = {.config = a->cfg,
 		.started_ns = pst_now_ns(),
-		.crypto_library = OpenSSL_version(OPENSSL_VERSION)};
+		.crypto_library = OpenSSL_version(OPENSSL_VERSION),
+		.stop = stop_asked,
+		.stop_arg = a};
 
 	a->fabric = eal_start(&a->cfg->dataplane, err, errlen);
 	if (a->fabric == NULL)
@@ -231,12 +249,13 @@ tell_ready(struct app *a)
 static void
 drain(struct app *a, const sigset_t *set)
 {
-	uint64_t until = pst_now_ns() + a->cfg->limits.timeouts.drain * PST_NS_PER_MS;
+	uint64_t until = pst_now_ns() + pst_relay_drain_ms(a->relay) * PST_NS_PER_MS;
 
 	pst_logf(a->log, PST_LOG_INFO, "main", "draining: %u sessions", pst_relay_live(a->relay));
 	notify_stopping("draining");
+	pst_control_stopping(a->control);
 	pst_relay_drain(a->relay);
-	while (!pst_relay_drained(a->relay) && pst_now_ns() < until) {
+	while (!a->cut && !pst_relay_drained(a->relay) && pst_now_ns() < until) {
 		int sig = wait_signal(set, 50);
 
 		tell_manager(a);
@@ -247,6 +266,25 @@ drain(struct app *a, const sigset_t *set)
 		pst_relay_live(a->relay));
 }
 
+/* A reload runs on the control thread; the service manager hears when it is over. */
+static void
+watch_reload(struct app *a)
+{
+	if (!a->reloading || pst_control_reloading(a->control))
+		return;
+	a->reloading = false;
+	notify_ready("ready");
+}
+
+static void
+hang_up(struct app *a)
+{
+	notify_reloading();
+	pst_logger_reopen(a->logger);
+	pst_control_reload(a->control);
+	a->reloading = true;
+}
+
 static void
 run(struct app *a, const sigset_t *set)
 {
@@ -255,11 +293,12 @@ run(struct app *a, const sigset_t *set)
 		a->cfg->dataplane.workers, a->cfg->dataplane.nports, a->cfg->nlisteners);
 	tell_ready(a);
 	for (;;) {
-		int sig = wait_signal(set, 1000);
+		int sig = wait_signal(set, a->reloading ? 50 : 1000);
 
 		tell_manager(a);
+		watch_reload(a);
 		if (sig == SIGHUP)
-			pst_logger_reopen(a->logger);
+			hang_up(a);
 		else if (sig != 0)
 			break;
 	}

@@ -51,7 +51,8 @@ take_after(int fd, const char *path)
 
 	if (stat(path, &st) != 0)
 		return errno == ENOENT && fchmod(fd, 0640) == 0;
-	return fchown(fd, st.st_uid, st.st_gid) == 0 && fchmod(fd, st.st_mode & 07777) == 0;
+	/* The mode first: a file that is somebody else's may be out of our reach. */
+	return fchmod(fd, st.st_mode & 07777) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0;
 }
 
 /* The name is safe on disk only when its directory is. */

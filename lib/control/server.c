@@ -28,8 +28,9 @@ enum { POLL_WAKE, POLL_LISTEN, POLL_CLIENT };
 
 struct pst_control {
 	struct pst_plane plane;
-	_Atomic bool stop;   /* set by free before it wakes the thread */
-	_Atomic bool reload; /* any thread */
+	_Atomic bool stop;             /* set by free before it wakes the thread */
+	_Atomic unsigned reload_asked; /* any thread counts it up */
+	_Atomic unsigned reload_done;
 	pthread_t thread;
 	unsigned nclients;
 	unsigned turned_away; /* since the log spoke of it */
@@ -191,11 +192,12 @@ static void
 reload(struct pst_control *c)
 {
 	struct pst_proposal prop = {.by = {getuid(), getgid(), getpid()}};
+	unsigned asked = c->reload_asked; /* before the file is read */
 	struct pst_verdict v;
 
-	c->reload = false;
 	pst_plane_reload(&c->plane, &prop, &v);
 	pst_proposal_fini(&prop, &v);
+	c->reload_done = asked;
 }
 
 void
@@ -214,7 +216,7 @@ pst_control_serve(struct pst_control *c, uint64_t now)
 	c->plane.now_ns = now;
 	if (c->poll[POLL_WAKE].revents != 0)
 		pst_feed_awake(&c->plane.feed); /* before the news are looked at */
-	if (c->reload)
+	if (c->reload_asked != c->reload_done)
 		reload(c);
 	pass_log(c);
 	serve_clients(c);
@@ -338,8 +340,14 @@ pst_control_free(struct pst_control *c)
 void
 pst_control_reload(struct pst_control *c)
 {
-	c->reload = true;
+	c->reload_asked++;
 	pst_feed_wake(&c->plane.feed);
+}
+
+bool
+pst_control_reloading(const struct pst_control *c)
+{
+	return c->reload_asked != c->reload_done;
 }
 
 void

@@ -62,6 +62,7 @@ void pst_control_free(struct pst_control *c);
 
 /* Reads the configuration's file, and the files it names, again; the outcome is in the log. */
 void pst_control_reload(struct pst_control *c);
+bool pst_control_reloading(const struct pst_control *c); /* one that was asked for is not done */
 /* The end has begun: from now on `undrain` is refused. Call before draining. */
 void pst_control_stopping(struct pst_control *c);
 
