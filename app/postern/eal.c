@@ -288,7 +288,6 @@ eal_start(const struct pst_config_dataplane *dp, char *err, size_t errlen)
 		return NULL;
 	if (!pci)
 		arg("--no-pci");
-	arg("--no-telemetry");
 	arg("--iova-mode=va");
 	arg("--file-prefix=postern");
 	arg("--log-level=*:error");
