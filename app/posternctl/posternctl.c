@@ -2,154 +2,40 @@
 /*
  * posternctl: asks a running gateway over its control socket, prints the answer.
  *
- *   posternctl [-s SOCKET] [--json] [--all] [--per-worker] status|stats|help
+ *   posternctl [options] VERB [argument ...]     see the table of verbs
  *
  * Exit codes: 0 answered, 1 the gateway answered with an error, 2 usage, 3 no
- * gateway there or no answer within ANSWER_SECONDS.
+ * gateway there or no answer in time, 4 the configuration was refused, 5 another
+ * generation runs than --if-generation, 6 no such session or generation.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include "print.h"
+#include "ctl.h"
 
 #define DEFAULT_SOCKET "/run/postern/control.sock"
-#define ANSWER_SECONDS 10
-#define ANSWER_MAX     (16u << 20)
 
-enum { EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_CONNECT };
+/* ---- asking ---- */
 
-struct verb {
-	const char *name;
-	void (*print)(FILE *to, const json_t *result, const struct print_options *opt);
-	const char *help;
-};
-
-static const struct verb verbs[] = {
-	{"status", print_status, "what runs: versions, ports, listeners, workers, sessions"},
-	{"stats", print_stats, "counters that are not zero; --all: every one"},
-	{"help", print_help, "the methods the gateway knows"},
-	{NULL, NULL, NULL},
-};
-
-static int
-usage(FILE *to)
+enum exit_code
+ctl_error(const json_t *error)
 {
-	fputs("usage: posternctl [-s SOCKET] [--json] [--all] [--per-worker] VERB\n\n", to);
-	for (const struct verb *v = verbs; v->name != NULL; v++)
-		fprintf(to, "  %-8s %s\n", v->name, v->help);
-	fputs("\n  -s, --socket SOCKET  default " DEFAULT_SOCKET "\n"
-	      "      --json           print the answer as JSON\n"
-	      "      --all            stats: counters that are zero too\n"
-	      "      --per-worker     stats: a column for each worker\n"
-	      "  -V, --version        print the version and exit\n"
-	      "\nexit codes: 0 answered, 1 error from the gateway, 2 usage, 3 cannot connect\n",
-		to);
-	return EXIT_USAGE;
-}
-
-/* ---- the wire ---- */
-
-static int
-connect_to(const char *path)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	struct timeval limit = {.tv_sec = ANSWER_SECONDS};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		close(fd);
-		return -1;
+	switch (json_integer_value(json_object_get(error, "code"))) {
+	case -32001:
+		return EXIT_GENERATION;
+	case -32002:
+	case -32003:
+		return EXIT_REFUSED;
+	case -32004:
+		return EXIT_NOT_FOUND;
+	default:
+		return EXIT_ERROR;
 	}
-	strcpy(sun.sun_path, path);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return fd;
-	close(fd);
-	return -1;
 }
 
-static int
-send_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
-		if (sent < 0 && errno != EINTR)
-			return -1;
-		if (sent > 0) {
-			p += sent;
-			n -= (size_t)sent;
-		}
-	}
-	return 0;
-}
-
-/* Up to the newline, which is cut off; to be freed. NULL: errno says why. */
-static char *
-read_line(int fd)
-{
-	char *buf = NULL;
-	size_t n = 0, cap = 0;
-
-	for (;;) {
-		if (n + 1 >= cap) {
-			char *more = cap < ANSWER_MAX ? realloc(buf, cap = cap * 2 + 4096) : NULL;
-			if (more == NULL)
-				break;
-			buf = more;
-		}
-		ssize_t got = recv(fd, buf + n, cap - n - 1, 0);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got == 0)
-			errno = ECONNRESET;
-		if (got <= 0)
-			break;
-		n += (size_t)got;
-		buf[n] = '\0';
-		if (buf[n - 1] == '\n')
-			return buf;
-	}
-	free(buf);
-	return NULL;
-}
-
-/* One request, one answer. NULL: said on standard error why. */
-static json_t *
-ask(const char *path, const char *method)
-{
-	char request[128], *line = NULL;
-	json_t *answer = NULL;
-	int fd = connect_to(path);
-
-	snprintf(request, sizeof(request), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"}\n",
-		method);
-	if (fd >= 0 && send_all(fd, request, strlen(request)) == 0)
-		line = read_line(fd);
-	if (line == NULL)
-		fprintf(stderr, "posternctl: %s: %s\n", path,
-			errno == EAGAIN ? "no answer" : strerror(errno));
-	else if ((answer = json_loads(line, JSON_REJECT_DUPLICATES, NULL)) == NULL)
-		fprintf(stderr, "posternctl: %s: the answer is not JSON\n", path);
-	free(line);
-	if (fd >= 0)
-		close(fd);
-	return answer;
-}
-
-/* ---- the command ---- */
-
-static void
-print_error(const json_t *error)
+void
+ctl_print_error(const json_t *error)
 {
 	const json_t *data = json_object_get(error, "data");
 	const char *message = json_string_value(json_object_get(error, "message"));
@@ -161,75 +47,250 @@ print_error(const json_t *error)
 		reason != NULL ? ": " : "", reason != NULL ? reason : "");
 }
 
-static int
-run(const char *path, const struct verb *verb, bool as_json, const struct print_options *opt)
+void
+ctl_print_json(const json_t *v)
 {
-	json_t *answer = ask(path, verb->name);
-	const json_t *result = json_object_get(answer, "result");
-
-	if (answer == NULL)
-		return EXIT_CONNECT;
-	if (result == NULL)
-		print_error(json_object_get(answer, "error"));
-	else if (as_json)
-		json_dumpf(result, stdout, JSON_INDENT(2));
-	else
-		verb->print(stdout, result, opt);
-	if (result != NULL && as_json)
-		putchar('\n');
-	json_decref(answer);
-	return result != NULL ? EXIT_OK : EXIT_ERROR;
+	json_dumpf(v, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+	putchar('\n');
 }
 
-static const struct verb *
-find_verb(const char *name)
+enum exit_code
+ctl_ask(const struct ctl *c, const char *method, json_t *params, json_t **result, json_t **error)
 {
-	for (const struct verb *v = verbs; v->name != NULL; v++)
-		if (strcmp(v->name, name) == 0)
-			return v;
-	return NULL;
+	json_t *answer = NULL;
+	struct wire w;
+
+	*result = *error = NULL;
+	if (!wire_open(&w, c->socket)) {
+		json_decref(params);
+		return EXIT_CONNECT;
+	}
+	if (wire_send(&w, c->socket, method, params))
+		answer = wire_receive(&w, c->socket);
+	wire_close(&w);
+	if (answer == NULL)
+		return EXIT_CONNECT;
+	*result = json_incref(json_object_get(answer, "result"));
+	*error = json_incref(json_object_get(answer, "error"));
+	json_decref(answer);
+	return *result != NULL ? EXIT_OK : ctl_error(*error);
+}
+
+enum exit_code
+ctl_call(const struct ctl *c, const char *method, json_t *params, printer *print)
+{
+	json_t *result, *error;
+	enum exit_code code = ctl_ask(c, method, params, &result, &error);
+
+	if (error != NULL)
+		ctl_print_error(error);
+	else if (result != NULL && c->json)
+		ctl_print_json(result);
+	else if (result != NULL)
+		print(stdout, result, &c->print);
+	json_decref(result);
+	json_decref(error);
+	return code;
+}
+
+/* ---- verbs ---- */
+
+static enum exit_code
+verb_status(const struct ctl *c, char **arg, int n)
+{
+	(void)arg, (void)n;
+	return ctl_call(c, "status", NULL, print_status);
+}
+
+static enum exit_code
+verb_stats(const struct ctl *c, char **arg, int n)
+{
+	(void)arg, (void)n;
+	return ctl_call(c, "stats", NULL, print_stats);
+}
+
+static enum exit_code
+verb_help(const struct ctl *c, char **arg, int n)
+{
+	(void)arg, (void)n;
+	return ctl_call(c, "help", NULL, print_help);
+}
+
+static const struct verb {
+	const char *words; /* separated by blanks; of two that fit the longer stands first */
+	const char *arguments;
+	int least, most;
+	verb_run *run;
+	const char *help;
+} verbs[] = {
+	{"status", "", 0, 0, verb_status,
+		"what runs: versions, ports, listeners, workers, sessions"},
+	{"stats", "", 0, 0, verb_stats, "counters that are not zero; --all: every one"},
+	{"top", "", 0, 0, verb_top, "rates and load as a live screen; q quits"},
+	{"log follow", "", 0, 0, verb_log_follow, "the log's lines as they come (also: log -f)"},
+	{"log level", "[LEVEL]", 0, 1, verb_log_level,
+		"how much is logged, until a push changes it"},
+	{"sessions", "", 0, 0, verb_sessions, "client sessions now"},
+	{"session show", "ID", 1, 1, verb_session_show, "one session (also: session ID)"},
+	{"session kill", "ID", 1, 1, verb_session_kill,
+		"ends one session with 421 (also: kill ID)"},
+	{"session", NULL, 1, 1, verb_session_show, NULL},
+	{"kill", NULL, 1, 1, verb_session_kill, NULL},
+	{"config show", "", 0, 0, verb_config_show, "the running configuration"},
+	{"config check", "FILE", 1, 1, verb_config_check, "judges a file, as postern -t does"},
+	{"config push", "FILE", 1, 1, verb_config_push,
+		"runs a file's configuration; - is standard input"},
+	{"config diff", "[FROM [TO]]", 0, 2, verb_config_diff, "what differs between generations"},
+	{"config history", "", 0, 0, verb_config_history, "the configurations that ran"},
+	{"config rollback", "[TO]", 0, 1, verb_config_rollback,
+		"runs an earlier one; by default that before the last change"},
+	{"config save", "", 0, 0, verb_config_save, "writes the running configuration to its file"},
+	{"config reload", "", 0, 0, verb_config_reload,
+		"reads the file, certificates and keys again"},
+	{"drain", "", 0, 0, verb_drain, "no new sessions; running ones complete"},
+	{"undrain", "", 0, 0, verb_undrain, "new sessions again"},
+	{"stop", "", 0, 0, verb_stop, "drains, then ends; --now: ends at once"},
+	{"help", "", 0, 0, verb_help, "the methods the gateway knows"},
+	{NULL, NULL, 0, 0, NULL, NULL},
+};
+
+static int
+usage(FILE *to)
+{
+	fputs("usage: posternctl [options] VERB [argument ...]\n\n", to);
+	for (const struct verb *v = verbs; v->words != NULL; v++) {
+		char left[48];
+
+		if (v->help == NULL)
+			continue;
+		snprintf(left, sizeof(left), "%s %s", v->words, v->arguments);
+		fprintf(to, "  %-24s %s\n", left, v->help);
+	}
+	fputs("\n  -s, --socket SOCKET     default " DEFAULT_SOCKET "\n"
+	      "      --json              print the answer as JSON\n"
+	      "      --all               stats: counters that are zero too\n"
+	      "      --per-worker        stats: a column for each worker\n"
+	      "      --interval SECONDS  top: between two pictures (1)\n"
+	      "      --if-generation N   config: only if that generation runs\n"
+	      "      --note TEXT         config push: for the history\n"
+	      "      --now               stop: cut what runs\n"
+	      "  -V, --version           print the version and exit\n"
+	      "\nexit codes: 0 answered, 1 error from the gateway, 2 usage, 3 cannot connect,\n"
+	      "4 configuration refused, 5 another generation runs, 6 no such session or "
+	      "generation\n",
+		to);
+	return EXIT_USAGE;
+}
+
+/* How many of the arguments are the verb's words; 0: it is another verb. */
+static int
+words_match(const char *words, char **arg, int n)
+{
+	int used = 0;
+
+	while (used < n) {
+		size_t len = strcspn(words, " ");
+
+		if (strlen(arg[used]) != len || strncmp(arg[used], words, len) != 0)
+			return 0;
+		used++;
+		words += len;
+		if (*words == '\0')
+			return used;
+		words++;
+	}
+	return 0;
+}
+
+static int
+dispatch(const struct ctl *c, char **arg, int n)
+{
+	for (const struct verb *v = verbs; v->words != NULL; v++) {
+		int used = words_match(v->words, arg, n);
+
+		if (used == 0)
+			continue;
+		if (n - used < v->least || n - used > v->most)
+			return usage(stderr);
+		return v->run(c, arg + used, n - used);
+	}
+	return usage(stderr);
+}
+
+/* ---- options ---- */
+
+enum { OPT_JSON = 256, OPT_ALL, OPT_PER_WORKER, OPT_INTERVAL, OPT_GENERATION, OPT_NOTE, OPT_NOW };
+
+static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
+	{"json", no_argument, NULL, OPT_JSON}, {"all", no_argument, NULL, OPT_ALL},
+	{"per-worker", no_argument, NULL, OPT_PER_WORKER},
+	{"interval", required_argument, NULL, OPT_INTERVAL},
+	{"if-generation", required_argument, NULL, OPT_GENERATION},
+	{"note", required_argument, NULL, OPT_NOTE}, {"now", no_argument, NULL, OPT_NOW},
+	{"follow", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+
+/* -1: go on; else the exit code. */
+static int
+take_option(struct ctl *c, int o, bool *follow)
+{
+	switch (o) {
+	case 's':
+		c->socket = optarg;
+		break;
+	case 'f':
+		*follow = true;
+		break;
+	case OPT_JSON:
+		c->json = true;
+		break;
+	case OPT_ALL:
+		c->print.all = true;
+		break;
+	case OPT_PER_WORKER:
+		c->print.per_worker = true;
+		break;
+	case OPT_INTERVAL:
+		c->interval = strtod(optarg, NULL);
+		return c->interval >= 0.1 && c->interval <= 3600 ? -1 : usage(stderr);
+	case OPT_GENERATION:
+		c->if_generation = optarg;
+		break;
+	case OPT_NOTE:
+		c->note = optarg;
+		break;
+	case OPT_NOW:
+		c->now = true;
+		break;
+	case 'h':
+		usage(stdout);
+		return EXIT_OK;
+	case 'V':
+		puts("posternctl " PST_VERSION);
+		return EXIT_OK;
+	default:
+		return usage(stderr);
+	}
+	return -1;
 }
 
 int
 main(int argc, char **argv)
 {
-	enum { JSON = 256, ALL, PER_WORKER };
-	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, JSON}, {"all", no_argument, NULL, ALL},
-		{"per-worker", no_argument, NULL, PER_WORKER}, {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
-	struct print_options opt = {0};
-	const char *path = DEFAULT_SOCKET;
-	const struct verb *verb;
-	bool as_json = false;
-	int o;
+	static char word[] = "log", second[] = "follow";
+	static char *follow_log[] = {word, second};
+	struct ctl c = {.socket = DEFAULT_SOCKET, .interval = 1};
+	bool follow = false;
+	int o, code;
 
-	while ((o = getopt_long(argc, argv, "s:hV", longs, NULL)) != -1) {
-		switch (o) {
-		case 's':
-			path = optarg;
-			break;
-		case JSON:
-			as_json = true;
-			break;
-		case ALL:
-			opt.all = true;
-			break;
-		case PER_WORKER:
-			opt.per_worker = true;
-			break;
-		case 'h':
-			usage(stdout);
-			return EXIT_OK;
-		case 'V':
-			puts("posternctl " PST_VERSION);
-			return EXIT_OK;
-		default:
-			return usage(stderr);
-		}
+	while ((o = getopt_long(argc, argv, "s:fhV", longs, NULL)) != -1) {
+		code = take_option(&c, o, &follow);
+		if (code >= 0)
+			return code;
 	}
-	verb = optind + 1 == argc ? find_verb(argv[optind]) : NULL;
-	if (verb == NULL)
+	if (follow && argc - optind == 1 && strcmp(argv[optind], "log") == 0)
+		return dispatch(&c, follow_log, 2);
+	if (follow)
 		return usage(stderr);
-	return run(path, verb, as_json, &opt);
+	return dispatch(&c, argv + optind, argc - optind);
 }

@@ -114,8 +114,12 @@ print_status(FILE *to, const json_t *r, const struct print_options *opt)
 	fputc('\n', to);
 	print_uptime(to, json_number_value(json_object_get(r, "uptime")));
 	if (json_object_get(r, "config") != NULL)
-		fprintf(to, "config      %s (%lld routes, %lld next hops)\n", text(r, "config"),
-			number(r, "routes"), number(r, "next_hops"));
+		fprintf(to, "config      %s, generation %lld (%lld routes, %lld next hops)\n",
+			text(r, "config"), number(r, "generation"), number(r, "routes"),
+			number(r, "next_hops"));
+	if (number(r, "old_generations_in_use") > 0)
+		fprintf(to, "            %lld older generations are still in use\n",
+			number(r, "old_generations_in_use"));
 	fprintf(to, "sessions    %lld\n", number(r, "sessions"));
 	fprintf(to, "memory      %lld bytes live in TLS\n",
 		number(json_object_get(r, "memory"), "tls_live_bytes"));
@@ -228,5 +232,5 @@ print_help(FILE *to, const json_t *r, const struct print_options *opt)
 
 	(void)opt;
 	json_object_foreach((json_t *)r, name, line) fprintf(
-		to, "%-10s  %s\n", name, json_is_string(line) ? json_string_value(line) : "?");
+		to, "%-16s  %s\n", name, json_is_string(line) ? json_string_value(line) : "?");
 }

@@ -139,22 +139,36 @@ pst_method_reload(struct pst_rpc_call *c)
 	conclude(c, &prop, &v);
 }
 
+static const struct pst_generation *kept(struct pst_rpc_call *c, uint64_t number);
+
+/* "to": that generation; else the newest that was not what runs. */
+static const struct pst_generation *
+earlier(struct pst_rpc_call *c)
+{
+	const struct pst_generation *g;
+	uint64_t to = 0;
+
+	if (!pst_param_uint(c, "to", 0, INT64_MAX, &to))
+		return NULL;
+	if (json_object_get(c->params, "to") != NULL)
+		return kept(c, to);
+	g = pst_history_other(&c->plane->history, pst_plane_document(c->plane));
+	if (g == NULL)
+		pst_call_fail(
+			c, PST_RPC_NOT_FOUND, "there is no other configuration to go back to");
+	return g;
+}
+
 void
 pst_method_rollback(struct pst_rpc_call *c)
 {
-	const struct pst_generation *before =
-		pst_history_other(&c->plane->history, pst_plane_document(c->plane));
+	const struct pst_generation *before;
 	struct pst_proposal prop = {.by = c->caller->peer, .via = "rollback"};
 	struct pst_verdict v;
 	char note[64];
 
-	if (!right_generation(c))
+	if (!right_generation(c) || (before = earlier(c)) == NULL)
 		return;
-	if (before == NULL) {
-		pst_call_fail(
-			c, PST_RPC_NOT_FOUND, "there is no other configuration to go back to");
-		return;
-	}
 	snprintf(note, sizeof(note), "back to generation %llu", (unsigned long long)before->number);
 	prop.note = note;
 	prop.config = pst_config_from_json(before->doc, c->plane->deps.config->path, &prop.report);

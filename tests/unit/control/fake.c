@@ -280,7 +280,7 @@ fake_deps(const char *socket)
 	static unsigned n;
 
 	fake_reset();
-	given[n++ % PST_COUNT(given)] = fake_config(socket, "-", "/etc/p.json");
+	given[n++ % PST_COUNT(given)] = fake_config(socket, "-", "/nonexistent/p.json");
 	fake_metrics = (struct fake_metrics){0};
 	return (struct pst_control_deps){.config = given[(n - 1) % PST_COUNT(given)],
 		.started_ns = pst_now_ns(),

@@ -389,6 +389,19 @@ Test(plane, rollback_brings_back_what_ran_before_as_a_new_generation)
 	free(second);
 }
 
+Test(plane, rollback_to_a_generation_that_is_kept)
+{
+	json_t *r;
+
+	push("'sessions':100", "\"sessions\":99");
+	push("'sessions':99", "\"sessions\":98");
+	r = site_result(&site, "config.rollback", "{'to':1}");
+	cr_expect_eq(number_of(r, "generation"), 4);
+	cr_expect_eq(fake.snap->limits.sessions, 100);
+	json_decref(r);
+	json_decref(site_error(&site, "config.rollback", "{'to':77}", PST_RPC_NOT_FOUND));
+}
+
 Test(plane, rollback_of_the_first_configuration_is_refused)
 {
 	json_decref(site_error(&site, "config.rollback", NULL, PST_RPC_NOT_FOUND));

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Generations, changes and sessions as text. */
+#include <string.h>
+#include <time.h>
+
+#include "print.h"
+
+static const char *
+text(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	return s != NULL ? s : "";
+}
+
+static long long
+number(const json_t *obj, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(obj, key));
+}
+
+/* What clients said may hold anything: a terminal gets what is printable. */
+static void
+put_clean(FILE *to, const char *s)
+{
+	for (; *s != '\0'; s++)
+		putc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, to);
+}
+
+/* ---- changes ---- */
+
+static void
+put_value(FILE *to, const char *sign, const json_t *v)
+{
+	if (v == NULL)
+		return;
+	fprintf(to, "  %s ", sign);
+	json_dumpf(v, to, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+	fputc('\n', to);
+}
+
+void
+print_changes(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	const json_t *list = json_object_get(r, "changes"), *c;
+	long long total = number(r, "changes_total");
+	size_t i;
+
+	(void)opt;
+	if (total == 0)
+		fputs("no change\n", to);
+	json_array_foreach(list, i, c)
+	{
+		put_clean(to, text(c, "pointer"));
+		fputc('\n', to);
+		put_value(to, "-", json_object_get(c, "old"));
+		put_value(to, "+", json_object_get(c, "new"));
+	}
+	if (total > (long long)json_array_size(list))
+		fprintf(to, "and %lld more changes\n", total - (long long)json_array_size(list));
+}
+
+void
+print_diff(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	fprintf(to, "generation %lld to %lld\n", number(r, "from"), number(r, "to"));
+	print_changes(to, r, opt);
+}
+
+void
+print_published(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	bool published = json_is_true(json_object_get(r, "published"));
+
+	print_changes(to, r, opt);
+	fprintf(to, "generation %lld %s", number(r, "generation"), published ? "runs" : "runs on");
+	if (published)
+		fprintf(to, " (TLS: %lld built, %lld shared)", number(r, "tls_built"),
+			number(r, "tls_shared"));
+	fputc('\n', to);
+}
+
+void
+print_history(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	const json_t *g;
+	size_t i;
+
+	(void)opt;
+	fputs("generation  time                 via       uid  summary\n", to);
+	json_array_foreach(json_object_get(r, "generations"), i, g)
+	{
+		time_t when = (time_t)json_number_value(json_object_get(g, "time"));
+		char stamp[32] = "?";
+		struct tm tm;
+
+		if (localtime_r(&when, &tm) != NULL)
+			strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
+		fprintf(to, "%10lld  %-19s  %-8s %4lld  ", number(g, "generation"), stamp,
+			text(g, "via"), number(g, "uid"));
+		put_clean(to, text(g, "summary"));
+		if (text(g, "note")[0] != '\0') {
+			fputs("  # ", to);
+			put_clean(to, text(g, "note"));
+		}
+		fputs(json_is_false(json_object_get(g, "kept")) ? "  (not kept)\n" : "\n", to);
+	}
+}
+
+/* ---- sessions ---- */
+
+static void
+put_column(FILE *to, const char *s, int width)
+{
+	char clean[160];
+	size_t n = 0;
+
+	for (; *s != '\0' && n + 1 < sizeof(clean); s++)
+		clean[n++] = (unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s;
+	clean[n] = '\0';
+	fprintf(to, "%-*s  ", width, clean[0] != '\0' ? clean : "-");
+}
+
+void
+print_sessions(FILE *to, const json_t *list)
+{
+	const json_t *s;
+	size_t i;
+
+	fprintf(to, "%-28s  %-32s  %-8s  %-7s  %8s  %12s  %s\n", "id", "client", "state", "tls",
+		"age", "bytes", "next hop");
+	json_array_foreach(list, i, s)
+	{
+		put_column(to, text(s, "id"), 28);
+		put_column(to, text(s, "client"), 32);
+		put_column(to, text(s, "state"), 8);
+		put_column(to, text(s, "client_tls"), 7);
+		fprintf(to, "%8.1f  %12lld  ", json_number_value(json_object_get(s, "age")),
+			number(s, "bytes"));
+		put_clean(to, text(s, "nexthop")[0] != '\0' ? text(s, "nexthop") : "-");
+		fputc('\n', to);
+	}
+}
+
+void
+print_session(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	const char *key;
+	json_t *v;
+
+	(void)opt;
+	json_object_foreach((json_t *)r, key, v)
+	{
+		fprintf(to, "%-14s ", key);
+		if (json_is_string(v))
+			put_clean(to, json_string_value(v)[0] != '\0' ? json_string_value(v) : "-");
+		else
+			json_dumpf(v, to, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+		fputc('\n', to);
+	}
+}
