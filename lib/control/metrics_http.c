@@ -287,11 +287,10 @@ pst_metrics_http_port(const struct pst_metrics_http *h)
 {
 	const union MHD_DaemonInfo *info =
 		MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_LISTEN_FD);
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
+	struct sockaddr_in6 at = {0}; /* the port is at the same place in a sockaddr_in */
+	socklen_t len = sizeof(at);
 
-	if (info == NULL || getsockname(info->listen_fd, (struct sockaddr *)&ss, &len) != 0)
+	if (info == NULL || getsockname(info->listen_fd, (struct sockaddr *)&at, &len) != 0)
 		return 0;
-	return ntohs(ss.ss_family == AF_INET ? ((struct sockaddr_in *)&ss)->sin_port
-					     : ((struct sockaddr_in6 *)&ss)->sin6_port);
+	return ntohs(at.sin6_port);
 }

@@ -50,8 +50,8 @@ sample(void)
 	for (unsigned w = 0; w < SAMPLE_WORKERS; w++)
 		fill(&workers[w], 10000 * (w + 1));
 	input = (struct pst_metrics_input){.version = "0.1.0",
-		.crypto_library = "OpenSSL 3.0.15",
-		.dpdk = "DPDK 22.11.5",
+		.crypto_library = "OpenSSL 3",
+		.dpdk = "DPDK 22.11",
 		.start_time = 1700000000,
 		.generation = 7,
 		.reloads = 6,

@@ -131,8 +131,7 @@ Test(text, openmetrics_has_these_lines)
 {
 	static const char *const lines[] = {
 		"# TYPE postern_build info",
-		"postern_build_info{version=\"0.1.0\",openssl=\"OpenSSL 3.0.15\",dpdk=\"DPDK "
-		"22.11.5\"} 1",
+		"postern_build_info{version=\"0.1.0\",openssl=\"OpenSSL 3\",dpdk=\"DPDK 22.11\"} 1",
 		"postern_config_generation 7",
 		"# TYPE postern_config_reload counter",
 		"postern_config_reload_total{result=\"ok\"} 6",
