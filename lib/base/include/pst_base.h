@@ -38,7 +38,7 @@ const char *pst_rc_name(enum pst_rc rc);
 		__typeof__(a) PST_CAT(pst_a_, n) = (a);                                            \
 		__typeof__(b) PST_CAT(pst_b_, n) = (b);                                            \
 		PST_CAT(pst_a_, n)                                                                 \
-			op PST_CAT(pst_b_, n) ? PST_CAT(pst_a_, n) : PST_CAT(pst_b_, n);           \
+		op PST_CAT(pst_b_, n) ? PST_CAT(pst_a_, n) : PST_CAT(pst_b_, n);                   \
 	})
 #define PST_MIN(a, b)                       PST_PICK_(a, <, b, __COUNTER__)
 #define PST_MAX(a, b)                       PST_PICK_(a, >, b, __COUNTER__)
