@@ -184,7 +184,8 @@ histogram(struct lint *l, const char *suffix, const char *group, const char *le,
 	if (l->group[0] == '\0' || strcmp(l->group + 1, group) != 0) {
 		if (!end_group(l))
 			return false;
-		snprintf(l->group, sizeof(l->group), "=%s", group);
+		if (snprintf(l->group, sizeof(l->group), "=%s", group) >= (int)sizeof(l->group))
+			return fault(l, "labels of %s are too long", l->family);
 		l->le = -1;
 		l->bucket = 0;
 		l->inf = l->sum = l->count = false;
