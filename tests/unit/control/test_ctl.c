@@ -183,7 +183,7 @@ Test(posternctl, check_prints_faults_as_postern_t_does)
 		pst_config_report_print(&report, file, to);
 		fclose(to);
 		cr_expect_eq(run_file("config check"), 4, "%s", edits[i]);
-		if (strstr(edits[i], "xff") == NULL)
+		if (strstr(edits[i], "\xff") == NULL)
 			cr_expect_str_eq(out, want, "%s", edits[i]);
 		else
 			cr_expect(says("column ") && says("decode byte 0xff"), "%s", out);
