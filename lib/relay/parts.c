@@ -164,11 +164,17 @@ profile_ctx(const struct maker *mk, const struct pst_config_tls_profile *p)
 	};
 	struct pst_tls_ctx *ctx = NULL;
 	char err[512] = "";
+	bool bad = false;
 
-	for (; conf.ncerts < p->ncertificates && conf.ncerts < PST_TLS_MAX_CERTS; conf.ncerts++) {
-		if (load_cert(mk, p->certificates[conf.ncerts], &conf.certs[conf.ncerts]) != PST_OK)
-			goto out;
+	/* All of them, so that one bad certificate does not hide another. */
+	for (unsigned i = 0; i < p->ncertificates && conf.ncerts < PST_TLS_MAX_CERTS; i++) {
+		if (load_cert(mk, p->certificates[i], &conf.certs[conf.ncerts]) == PST_OK)
+			conf.ncerts++;
+		else
+			bad = true;
 	}
+	if (bad)
+		goto out;
 	ctx = pst_tls_ctx_new(mk->crypto, &conf, err, sizeof(err));
 	if (ctx == NULL)
 		fault(mk, err, "/tls_profiles/%s", p->name);

@@ -94,6 +94,18 @@ build_views(struct snapshot *sn, const char *token)
 	return PST_OK;
 }
 
+/* A fault of a profile is told once, not by each listener that uses it. */
+static bool
+known_bad(const struct snapshot *sn, unsigned listener, int profile)
+{
+	for (unsigned i = 0; i < listener; i++) {
+		if (sn->listeners[i] == NULL &&
+			listener_profile(sn->cfg, &sn->cfg->listeners[i]) == profile)
+			return true;
+	}
+	return false;
+}
+
 /* Goes on after a fault, so that one does not hide another. */
 static unsigned
 build_parts(struct parts *ps, const struct build *b, struct snapshot *sn)
@@ -104,7 +116,7 @@ build_parts(struct parts *ps, const struct build *b, struct snapshot *sn)
 	for (unsigned i = 0; i < cfg->nlisteners; i++) {
 		int p = listener_profile(cfg, &cfg->listeners[i]);
 
-		if (p < 0)
+		if (p < 0 || known_bad(sn, i, p))
 			continue;
 		sn->listeners[i] = tls_part_profile(ps, b, &cfg->profiles[p]);
 		faults += sn->listeners[i] == NULL;
