@@ -77,6 +77,8 @@ def five_thousand_idle_tls_sessions(t):
     h = t.hop()
     conf = t.conf([(h.addr, h.port)])
     conf["dataplane"]["memory_mb"] = 1024
+    # All of them come from one address.
+    conf.setdefault("limits", {}).update(sessions_per_address=0, handshakes_per_address=0)
     t.gateway(conf)
     ctx = client_context(t.ca)
     held = []
