@@ -451,7 +451,8 @@ void mailbox_answer(struct shard *sh); /* worker, when state is ASKED */
 struct shard {
 	_Alignas(64) struct pst_relay *relay;
 	unsigned worker;
-	struct snapshot *snap; /* read anew each turn; not counted */
+	struct snapshot *snap; /* read anew each turn; not counted: to be used in a turn only */
+	uint64_t generation;   /* its; 0: to be adopted again */
 	struct pst_tls_cache *cache;
 	struct pst_net *net;
 	struct pst_tcp *tcp;
@@ -510,7 +511,7 @@ void shard_learn(struct shard *sh, const struct hop *h);
 struct pst_relay {
 	struct pst_relay_deps deps;
 	struct parts parts;
-	struct snapshot *snap; /* published: rcu_xchg_pointer, rcu_dereference */
+	struct snapshot *snap; /* published: rcu_xchg_pointer, snapshot_current */
 	TAILQ_HEAD(, snapshot) retired;
 	_Atomic uint64_t generation;
 	_Atomic uint32_t drain_ms;
@@ -525,5 +526,15 @@ struct pst_relay {
 	atomic_uint handshakes; /* with clients, in flight */
 	atomic_uint running;    /* shards in their loop */
 };
+
+/*
+ * What is published now, until the caller's next quiescent state. rcu_dereference, but atomic: as
+ * a macro around a function of the library liburcu 0.13's reads the pointer plainly.
+ */
+static inline struct snapshot *
+snapshot_current(const struct pst_relay *r)
+{
+	return __atomic_load_n(&r->snap, __ATOMIC_CONSUME);
+}
 
 #endif

@@ -107,6 +107,7 @@ static void
 shard_adopt(struct shard *sh, struct snapshot *sn)
 {
 	sh->snap = sn;
+	sh->generation = sn->generation;
 	hop_pool_adopt(sh, sn);
 	if (!sh->draining && shard_listeners(sh) != PST_OK)
 		pst_logf(sh->log, PST_LOG_ERROR, "relay", "generation %lu: a listener did not open",
@@ -137,7 +138,8 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 
 	sh->relay = r;
 	sh->worker = worker;
-	sh->snap = r->snap;
+	sh->snap = snapshot_current(r);
+	sh->generation = sh->snap->generation;
 	TAILQ_INIT(&sh->bound);
 	TAILQ_INIT(&sh->sessions);
 	TAILQ_INIT(&sh->pool);
@@ -225,11 +227,12 @@ shard_drain(struct shard *sh)
 	}
 }
 
+/* Between turns, where sh->snap may be gone already: the next turn adopts, and listens. */
 void
 shard_undrain(struct shard *sh)
 {
 	sh->draining = false;
-	(void)shard_listeners(sh);
+	sh->generation = 0;
 }
 
 void
@@ -303,11 +306,12 @@ shard_turn(struct shard *sh, uint64_t now)
 	struct pst_pkt pkts[BURST];
 	unsigned n, work;
 
-	struct snapshot *sn = rcu_dereference(sh->relay->snap);
+	struct snapshot *sn = snapshot_current(sh->relay);
 
 	sh->now = now;
 	sh->now_ms = now / PST_NS_PER_MS;
-	if (pst_unlikely(sn != sh->snap))
+	/* Not by address: the old one may be gone and the new one stand in its place. */
+	if (pst_unlikely(sn->generation != sh->generation))
 		shard_adopt(sh, sn);
 	if (pst_unlikely(atomic_load_explicit(&sh->mail.state, memory_order_relaxed) == MAIL_ASKED))
 		mailbox_answer(sh);

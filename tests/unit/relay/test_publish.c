@@ -254,3 +254,35 @@ Test(publish, a_thousand_in_turn_good_and_bad_leave_nothing_behind, .init = setu
 	cr_assert_eq(released, 667);
 	site_fini(&s);
 }
+
+Test(publish, one_that_stands_where_a_freed_one_stood_is_adopted, .init = setup)
+{
+	site_start(&s);
+	prepare();
+	next_listener[0].hostname = "new.example";
+	next_listener[0].at.port = 2025;
+	cr_assert_eq(pst_relay_publish(s.relay, &next, on_fault, NULL, NULL), PST_OK);
+	/* As if two were published in one sleep of the worker's, and malloc gave the first's place.
+	 */
+	s.sh->snap = s.relay->snap;
+	site_run(&s, 1);
+	cr_assert_eq(s.sh->generation, 2);
+	cr_assert_eq(TAILQ_FIRST(&s.sh->bound)->index, -1);
+	cr_assert_eq(TAILQ_NEXT(TAILQ_FIRST(&s.sh->bound), link)->index, 0);
+	site_fini(&s);
+}
+
+Test(publish, an_undrain_looks_at_nothing_that_was_reclaimed, .init = setup)
+{
+	site_start(&s);
+	pst_relay_set_release(s.relay, on_release, NULL);
+	shard_drain(s.sh);
+	prepare();
+	next_listener[0].hostname = "new.example";
+	cr_assert_eq(pst_relay_publish(s.relay, &next, on_fault, NULL, NULL), PST_OK);
+	cr_assert_eq(pst_relay_reclaim(s.relay), 0);
+	cr_assert_eq(released, 1);
+	shard_undrain(s.sh); /* between two turns: the shard has not seen the new one yet */
+	peer_expect(site_connect(&s), "220 new.example", 5000);
+	site_fini(&s);
+}
