@@ -13,6 +13,7 @@ PATTERN is `LANE,LANE...`, or `LANE/REGEX`, or a REGEX on the names of tests. La
   lint/...      clang-tidy, a result for each file
   unit/... unit-asan/...   Criterion programs of tests/unit
   sim/... sim-asan/...     two stacks on a virtual wire, a line for each seed
+  tsan/...      publication and reclaim on plain threads under ThreadSanitizer
   fuzz/...      each fuzzer for ten seconds (--long: five minutes)
   e2e/...       real peers; see tests/e2e
   e2e-asan/...  the same with the sanitized gateway (--long)
@@ -346,6 +347,22 @@ def sim_lines(res, lane, v6):
     return line
 
 
+def lane_tsan(res, builds, _args):
+    """The real program must pass, and must fail when what it proves is taken away."""
+    path = builds.get("gcc")
+    if not path:
+        return
+    for name, args, good in (
+            ("publication_on_plain_threads", [], True),
+            ("would_see_a_publication_that_does_not_wait", ["--without-waiting"], False),
+            ("would_see_a_reclaim_that_does_not_count", ["--without-counting"], False)):
+        log = f"{LOGS}/tsan-{name}.log"
+        rc = execute([f"{path}/tests/tsan/tsan_publish", *args], log, 300,
+                     {"TSAN_OPTIONS": "halt_on_error=1"})
+        ok = rc == 0 if good else rc not in (0, None)
+        res.add(f"tsan/{name}", ok, "" if ok else f"exit {rc}: {log}")
+
+
 def lane_fuzz(res, builds, args):
     path = builds.get("fuzz")
     if not path:
@@ -415,6 +432,7 @@ LANES = [
     ("unit-asan", unit("sanitized", "unit-asan", SANITIZER_ENV)),
     ("sim", sim("gcc", "sim")),
     ("sim-asan", sim("sanitized", "sim-asan", SANITIZER_ENV)),
+    ("tsan", lane_tsan),
     ("fuzz", lane_fuzz),
     ("e2e", e2e("gcc", "e2e")),
     ("e2e-asan", e2e("sanitized", "e2e-asan", SANITIZER_ENV)),
