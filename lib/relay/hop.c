@@ -86,7 +86,7 @@ hop_await(struct hop *h, bool anew)
 		hop_enter(h, HOP_RCPT);
 }
 
-static void
+void
 hop_free(struct hop *h)
 {
 	if (h->s == NULL) {
@@ -178,9 +178,8 @@ hop_start_tls(struct hop *h)
 	return leg_start_tls(&h->leg, hop_tls_ctx(h), name, h->sh->cache, pst_span_str(h->tls_key));
 }
 
-/* What we call ourselves: the class's word, else the listener's that the mail came by. */
-static const char *
-helo_name(const struct session *s, const struct route_class *cls)
+const char *
+hop_helo(const struct session *s, const struct route_class *cls)
 {
 	return cls->hop->helo != NULL ? cls->hop->helo : s->ln->hostname;
 }
@@ -208,112 +207,13 @@ hop_open(struct session *s, const struct route_class *cls, const struct pst_endp
 	h->at = *at;
 	h->snap = snapshot_get(s->snap, sh->worker);
 	h->host = host != NULL ? strdup(host) : NULL;
-	h->helo = strdup(helo_name(s, cls));
+	h->helo = strdup(hop_helo(s, cls));
 	h->born_ms = sh->now_ms;
 	pst_smtp_client_init(&h->smtp);
 	pst_timer_init(&h->timer, LEG_HOP);
 	sh->c.nexthop_connects++;
 	hop_enter(h, HOP_CONNECT);
 	return h;
-}
-
-/* ---- pool ---- */
-
-/*
- * Nothing more has come, and the stream goes on. What stands behind a verdict would be
- * taken for the answer to the next session's first command.
- */
-static bool
-hop_is_quiet(const struct hop *h)
-{
-	return !h->leg.error && !leg_has_input(&h->leg) && !pst_tcp_eof(h->leg.conn) &&
-	       pst_tcp_error(h->leg.conn) == PST_TCP_ERR_NONE;
-}
-
-static bool
-hop_may_live_on(const struct hop *h)
-{
-	const struct pst_config_next_hop *c = h->cls->hop;
-
-	return c->reuse == PST_REUSE_CLASS && h->state == HOP_READY && hop_is_quiet(h) &&
-	       !h->sh->draining && h->messages < c->reuse_messages &&
-	       h->sh->now_ms - h->born_ms < c->reuse_age_ms &&
-	       pst_smtp_client_outstanding(&h->smtp) == 0 && h->sh->npool < SHARD_POOL_MAX;
-}
-
-void
-hop_release(struct hop *h)
-{
-	if (!hop_may_live_on(h)) {
-		hop_close(h);
-		return;
-	}
-	h->s->hop = NULL;
-	h->s = NULL;
-	h->needs_rset = true;
-	TAILQ_INSERT_HEAD(&h->sh->pool, h, link);
-	h->sh->npool++;
-	hop_enter(h, HOP_READY);
-	if (h->snap != h->sh->snap)
-		hop_pool_adopt(h->sh, h->sh->snap); /* its session began before a publication */
-}
-
-struct hop *
-hop_take(struct session *s, const struct route_class *cls)
-{
-	struct hop *h, *next;
-
-	if (cls->hop->reuse != PST_REUSE_CLASS)
-		return NULL;
-	for (h = TAILQ_FIRST(&s->sh->pool); h != NULL; h = next) {
-		next = TAILQ_NEXT(h, link);
-		if (strcmp(h->cls->key, cls->key) != 0 || h->helo == NULL ||
-			strcmp(h->helo, helo_name(s, cls)) != 0)
-			continue;
-		if (hop_is_quiet(h))
-			break;
-		hop_close(h);
-	}
-	if (h == NULL)
-		return NULL;
-	TAILQ_REMOVE(&h->sh->pool, h, link);
-	h->sh->npool--;
-	h->s = s;
-	h->reused = true;
-	h->sh->c.nexthop_reused++;
-	hop_enter(h, HOP_READY);
-	return h;
-}
-
-void
-hop_pool_adopt(struct shard *sh, struct snapshot *sn)
-{
-	struct hop *h, *next;
-
-	for (h = TAILQ_FIRST(&sh->pool); h != NULL; h = next) {
-		unsigned i = 0, n = sn->cfg->nnext_hops;
-
-		next = TAILQ_NEXT(h, link);
-		while (i < n && strcmp(sn->classes[i].key, h->cls->key) != 0)
-			i++;
-		if (i == n) {
-			hop_close(h);
-			continue;
-		}
-		snapshot_get(sn, sh->worker);
-		snapshot_put(h->snap, sh->worker);
-		h->snap = sn;
-		h->cls = &sn->classes[i];
-	}
-}
-
-void
-hop_pool_flush(struct shard *sh)
-{
-	struct hop *h;
-
-	while ((h = TAILQ_FIRST(&sh->pool)) != NULL)
-		hop_close(h);
 }
 
 /* ---- replies ---- */
@@ -558,23 +458,6 @@ hop_next_reply(struct hop *h, bool *more)
 			hop_await(h, true);
 	}
 	return PST_OK;
-}
-
-/*
- * In the pool nothing is expected: a byte or the end of the stream means that the
- * next hop has had enough (RFC 5321 3.8: 421 at any time).
- */
-static void
-hop_pool_event(struct hop *h)
-{
-	struct pst_span in;
-
-	/* A session ticket is nothing said. */
-	if (!h->leg.error && pst_tcp_error(h->leg.conn) == PST_TCP_ERR_NONE &&
-		leg_read(h->sh, &h->leg, false, &in) == PST_AGAIN)
-		return;
-	leg_close(h->sh, &h->leg);
-	hop_free(h);
 }
 
 void

@@ -254,6 +254,15 @@ void hop_await(struct hop *h, bool anew);
 void hop_close(struct hop *h);
 /* The session has no more use for it: to the pool if that may be, else closed. */
 void hop_release(struct hop *h);
+/* Frees it after its leg is closed or aborted; out of the pool or off its session. */
+void hop_free(struct hop *h);
+/* What we call ourselves to it: the class's word, else the listener's that the mail came by. */
+const char *hop_helo(const struct session *s, const struct route_class *cls);
+
+/* ---- the pool (pool.c) ---- */
+
+/* Something happened to a connection that lies in the pool. */
+void hop_pool_event(struct hop *h);
 /* A live pooled connection of this class, taken out for s; NULL if none. */
 struct hop *hop_take(struct session *s, const struct route_class *cls);
 /* Closes pooled connections: all of them. */
