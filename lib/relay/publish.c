@@ -40,7 +40,7 @@ pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
 	sn = snapshot_new(&r->parts, &b, result.generation, r->token);
 	if (sn == NULL)
 		return PST_INVAL;
-	/* Pairs with snapshot_current in shard_turn: who sees the pointer sees what it points to. */
+	/* Pairs with snapshot_current in shard_turn: who sees it sees what it points to. */
 	old = rcu_xchg_pointer(&r->snap, sn);
 	atomic_store(&r->generation, result.generation);
 	atomic_store(&r->drain_ms, cfg->limits.timeouts.drain);
