@@ -118,13 +118,15 @@ ack_duplicate(struct pst_tcp_conn *c)
 		conn_dirty(c);
 }
 
-void
-ack_window(struct pst_tcp_conn *c, const struct seg *s)
+static void
+ack_window(struct pst_tcp_conn *c, const struct seg *s, bool fresh)
 {
 	uint32_t wnd = s->wnd << c->snd_wscale;
 
-	/* RFC 9293 3.10.7.4: "prevents using old segments to update the window". */
-	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+	/* RFC 9293 3.10.7.4: "prevents using old segments to update the window". One that
+	 * acknowledges news is not old, even where it fills a hole before later ones. */
+	if (!fresh && !seq_lt(c->snd_wl1, s->seq) &&
+		!(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
 		return;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
@@ -148,5 +150,5 @@ ack_process(struct pst_tcp_conn *c, const struct seg *s)
 	if (c->held && (c->persist || c->snd_wnd == 0) && c->stalled_ms != 0)
 		c->stalled_ms = c->t->now_ms;
 	if (fresh || (!s->old && seq_ge(s->ack, c->snd_una)))
-		ack_window(c, s);
+		ack_window(c, s, fresh);
 }

@@ -64,6 +64,14 @@ trim_old(struct pst_tcp_conn *c, struct seg *s)
 		s->seq = c->rcv_nxt;
 		return true;
 	}
+	if (len == 0 && known == 1 && c->state >= ST_ESTABLISHED) {
+		/* A keepalive (RFC 9293 3.8.4). It knows our number, so it needs none of the
+		 * allowance that strangers may use up. */
+		t->cnt.drop_window++;
+		c->ack_now = true;
+		conn_dirty(c);
+		return false;
+	}
 	if (len == 0 || known > t->conf.rcv_buf + 65535) {
 		challenge(c, &t->cnt.drop_window);
 		return false;
@@ -122,6 +130,8 @@ step_syn(struct pst_tcp_conn *c, struct seg *s)
 		/* Simultaneous open: the peer's SYN again, now with our ACK on it. */
 		s->flags &= (uint8_t)~TCP_SYN;
 		s->seq++;
+		/* RFC 7323 2.2: the window of a SYN is not scaled; what follows scales it. */
+		s->wnd >>= c->snd_wscale;
 		return true;
 	}
 	challenge(c, &c->t->cnt.drop_syn);
@@ -134,7 +144,8 @@ step_sequence(struct pst_tcp_conn *c, struct seg *s)
 	s->stamps = seq_le(s->seq, c->last_ack_sent);
 	if (!check_timestamp(c, s))
 		return false;
-	if (seq_lt(s->seq, c->rcv_nxt) ? !trim_old(c, s) : !trim_window(c, s))
+	/* Text may hang over both edges. */
+	if ((seq_lt(s->seq, c->rcv_nxt) && !trim_old(c, s)) || !trim_window(c, s))
 		return false;
 	c->heard_ms = c->t->now_ms;
 	return true;
@@ -260,7 +271,8 @@ static void
 process_fin(struct pst_tcp_conn *c)
 {
 	c->fin_rcvd = true;
-	c->rcv_nxt = c->fin_seq + 1;
+	/* Text beyond the FIN is a fault of the peer; what was acknowledged stays so. */
+	c->rcv_nxt = seq_max(c->rcv_nxt, c->fin_seq + 1);
 	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt);
 	c->ack_now = true;
 	rx_prune(c);
@@ -284,8 +296,11 @@ process_fin(struct pst_tcp_conn *c)
 void
 step_text(struct pst_tcp_conn *c, struct seg *s)
 {
-	if (!takes_text(c))
+	if (!takes_text(c)) {
+		/* "This should not occur since a FIN has been received ... Ignore". */
+		c->t->cnt.drop_window += s->len != 0;
 		return;
+	}
 	if (s->len != 0 && !c->held) {
 		/* RFC 9293 3.10.7.4 with RFC 1122 4.2.2.13: new data after CLOSE, "SHOULD send a
 		 * RST". */

@@ -241,7 +241,7 @@ something_waits(const struct pst_tcp_conn *c)
 static bool
 send_queue(struct pst_tcp_conn *c)
 {
-	bool sent = false;
+	bool sent = false, starved = false;
 	struct plan p;
 
 	if (!something_waits(c) || (c->persist && !leave_persist(c)))
@@ -252,6 +252,7 @@ send_queue(struct pst_tcp_conn *c)
 		if ((mem_control_only(c->t) && c->snd_nxt == c->snd_max) ||
 			!send_range(c, c->snd_nxt, &p)) {
 			conn_starve(c);
+			starved = true;
 			break;
 		}
 		c->snd_nxt += p.len + p.fin;
@@ -260,7 +261,7 @@ send_queue(struct pst_tcp_conn *c)
 	if (conn_flight(c) != 0) {
 		if (c->due[T_RTX] == 0)
 			conn_arm_rtx(c);
-	} else if (!c->on_starved) {
+	} else if (!starved) {
 		arm_persist(c);
 	}
 	return sent;
@@ -280,7 +281,8 @@ conn_output(struct pst_tcp_conn *c)
 bool
 conn_retransmit(struct pst_tcp_conn *c)
 {
-	struct plan p = {.len = PST_MIN(c->txq.len, c->mss)};
+	/* What was not sent before is held to the window like all that is new. */
+	struct plan p = {.len = PST_MIN(PST_MIN(c->txq.len, c->mss), conn_flight(c))};
 	uint32_t end;
 
 	p.push = p.len == c->txq.len && p.len != 0;
@@ -346,11 +348,25 @@ conn_send_syn(struct pst_tcp_conn *c)
 		conn_arm_rtx(c);
 }
 
+/*
+ * snd_max, not snd_nxt: after a timeout the latter lies in the peer's past. But not beyond
+ * the peer's window, which a probe is and a window taken back leaves: the peer would drop
+ * it (RFC 9293 table 6). Less than a unit beyond may be its rounding.
+ */
+static uint32_t
+ack_seq(const struct pst_tcp_conn *c)
+{
+	uint32_t edge = c->snd_una + c->snd_wnd, beyond = c->snd_max - edge;
+
+	if (seq_le(c->snd_max, edge) || (!c->persist && beyond < 1u << c->snd_wscale))
+		return c->snd_max;
+	return edge;
+}
+
 void
 conn_send_ack(struct pst_tcp_conn *c)
 {
-	/* snd_max, not snd_nxt: after a timeout the latter lies in the peer's past. */
-	struct emit e = header(c, c->snd_max, TCP_ACK);
+	struct emit e = header(c, ack_seq(c), TCP_ACK);
 
 	if (seg_emit(c->t, &e, &c->tuple) == PST_NOMEM) {
 		c->ack_now = true;

@@ -310,7 +310,6 @@ void rx_prune(struct pst_tcp_conn *c); /* frees the out-of-order queue */
 
 /* ---- ack.c ---- */
 void ack_process(struct pst_tcp_conn *c, const struct seg *s);
-void ack_window(struct pst_tcp_conn *c, const struct seg *s);
 void ack_rtt(struct pst_tcp_conn *c, uint32_t ack, const struct seg *s);
 
 /* ---- in.c, synsent.c ---- */

@@ -11,7 +11,8 @@ room(const struct pst_tcp_conn *c)
 {
 	uint32_t buf = c->t->conf.rcv_buf;
 
-	return buf > c->rxq.len ? buf - c->rxq.len : 0;
+	/* More than the header's field can say is no news to anyone. */
+	return buf > c->rxq.len ? PST_MIN(buf - c->rxq.len, 65535u << c->rcv_wscale) : 0;
 }
 
 /* How far the right edge could move forward, 0 when not worth a step. */
@@ -36,19 +37,34 @@ keep_closed(struct pst_tcp_conn *c)
 	return p >= MEM_RESERVE || (p == MEM_LOW && (c->rxq.len != 0 || c->ooo != NULL));
 }
 
+/*
+ * In the units of the header, rounded up, so that the edge the peer computes is never left
+ * of one it knew. Each rounding gives something away: a peer of tiny segments must not hold
+ * the window open with it for ever. An eighth of the buffer beyond, the edge may appear to
+ * move back by less than a unit (RFC 7323 2.4 allows that); what was promised stays good.
+ */
+static uint32_t
+in_units(const struct pst_tcp_conn *c, uint32_t wnd)
+{
+	uint32_t up = (wnd + (1u << c->rcv_wscale) - 1) >> c->rcv_wscale;
+	uint32_t buf = c->t->conf.rcv_buf;
+
+	if (c->rxq.len + (up << c->rcv_wscale) > buf + buf / 8)
+		up = wnd >> c->rcv_wscale;
+	return PST_MIN(up, 65535u);
+}
+
 uint16_t
 wnd_advertise(struct pst_tcp_conn *c)
 {
-	uint32_t step = advance(c), wnd, unit = 1u << c->rcv_wscale;
+	uint32_t step = advance(c), wnd;
 
 	if (step != 0 && keep_closed(c)) {
 		c->wnd_held = true;
 		conn_starve(c);
 		step = 0;
 	}
-	wnd = c->rcv_adv + step - c->rcv_nxt;
-	/* Rounded up, so that the edge the peer computes is never left of one it knew. */
-	wnd = PST_MIN((wnd + unit - 1) >> c->rcv_wscale, 65535u);
+	wnd = in_units(c, c->rcv_adv + step - c->rcv_nxt);
 	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (wnd << c->rcv_wscale));
 	return (uint16_t)wnd;
 }
