@@ -251,6 +251,7 @@ refusal(struct pst_tcp *t)
 		return &t->cnt.drop_half_open_limit;
 	if (live >= t->conf.max_conns - t->conf.max_conns / 10)
 		return &t->cnt.drop_conn_limit;
+	mem_relieve(t);
 	if (mem_pressure(t) != MEM_OK || mem_control_only(t))
 		return &t->cnt.drop_nomem;
 	return NULL;

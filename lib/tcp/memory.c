@@ -33,12 +33,28 @@ mem_control_only(const struct pst_tcp *t)
 	return available(t->head) < t->head->size / 16;
 }
 
+#define RELIEVE_MAX 4 /* connections at a time: the work of one call is bounded */
+
+void
+mem_relieve(struct pst_tcp *t)
+{
+	/* Their peers may be silent for as long as they like, and hold everybody else up. */
+	for (unsigned i = 0; i < RELIEVE_MAX && mem_pressure(t) != MEM_OK; i++) {
+		struct pst_tcp_conn *c = TAILQ_FIRST(&t->ahead);
+
+		if (c == NULL)
+			return;
+		rx_prune(c);
+	}
+}
+
 void
 mem_retry_starved(struct pst_tcp *t)
 {
 	struct conn_list again = TAILQ_HEAD_INITIALIZER(again);
 	struct pst_tcp_conn *c;
 
+	mem_relieve(t);
 	TAILQ_CONCAT(&again, &t->starved, starved);
 	while ((c = TAILQ_FIRST(&again)) != NULL) {
 		TAILQ_REMOVE(&again, c, starved);

@@ -23,12 +23,26 @@ end(const struct rte_mbuf *m)
 	return m->hash.usr + m->data_len;
 }
 
+/* Keeps the list of those that hold such data: they are asked for it when memory is short. */
+static void
+note_ahead(struct pst_tcp_conn *c)
+{
+	if ((c->ooo != NULL) == c->on_ahead)
+		return;
+	if (c->ooo != NULL)
+		TAILQ_INSERT_TAIL(&c->t->ahead, c, ahead);
+	else
+		TAILQ_REMOVE(&c->t->ahead, c, ahead);
+	c->on_ahead = !c->on_ahead;
+}
+
 void
 rx_prune(struct pst_tcp_conn *c)
 {
 	mb_free_all(c->ooo);
 	c->ooo = c->ooo_last = NULL;
 	c->ooo_n = 0;
+	note_ahead(c);
 }
 
 /* ---- in order ---- */
@@ -62,6 +76,7 @@ drain(struct pst_tcp_conn *c)
 	}
 	if (c->ooo == NULL)
 		c->ooo_last = NULL;
+	note_ahead(c);
 }
 
 /* RFC 9293 3.8.6.3: within 500 ms, and at least every second full-sized segment. */
@@ -177,6 +192,7 @@ rx_ahead(struct pst_tcp_conn *c, struct seg *s)
 			else
 				mb_free(m);
 		}
+		note_ahead(c);
 	}
 	/* RFC 5681 4.2: "SHOULD send an immediate duplicate ACK", one each and never on data. */
 	conn_send_ack(c);

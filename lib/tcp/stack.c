@@ -75,6 +75,7 @@ pst_tcp_new(const struct pst_tcp_conf *conf, struct pst_net *net, uint64_t now)
 	TAILQ_INIT(&t->ready);
 	TAILQ_INIT(&t->dirty);
 	TAILQ_INIT(&t->starved);
+	TAILQ_INIT(&t->ahead);
 	stack_clock(t, now);
 	pst_wheel_init(&t->wheel, t->now_ms);
 	pst_timer_init(&t->starved_timer, TIMER_STARVED);

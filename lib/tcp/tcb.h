@@ -109,7 +109,7 @@ struct pst_tcp_conn {
 	bool rtt_timing : 1; /* rtt_seq, rtt_at hold a running measurement */
 	bool syn_lost : 1;
 	bool want_write : 1; /* owes an EV_WRITE */
-	bool on_ready : 1, on_dirty : 1, on_starved : 1;
+	bool on_ready : 1, on_dirty : 1, on_starved : 1, on_ahead : 1;
 	bool wnd_held : 1; /* the advertised window is smaller for want of memory */
 
 	/* send side */
@@ -151,7 +151,7 @@ struct pst_tcp_conn {
 	struct pst_timer timer;
 	uint64_t due[T_N]; /* ms; 0: off */
 
-	TAILQ_ENTRY(pst_tcp_conn) ready, dirty, starved;
+	TAILQ_ENTRY(pst_tcp_conn) ready, dirty, starved, ahead;
 	void *user, *listener;
 	uint64_t bytes_in, bytes_out, retransmits;
 };
@@ -234,6 +234,7 @@ struct pst_tcp {
 	uint32_t nlisteners;
 
 	struct conn_list ready, dirty, starved;
+	struct conn_list ahead; /* with out-of-order data, who began first in front */
 	struct pst_timer starved_timer;
 
 	struct pst_rand rand;
@@ -344,6 +345,8 @@ void icmp_input(struct pst_tcp *t, const struct pst_pkt *pkt);
 enum pressure mem_pressure(const struct pst_tcp *t);
 bool mem_control_only(const struct pst_tcp *t); /* the header pool is down to its reserve */
 void mem_retry_starved(struct pst_tcp *t);
+/* Lets out-of-order data of a few connections go, if memory is short. */
+void mem_relieve(struct pst_tcp *t);
 
 /* ---- port.c ---- */
 /* A free local port such that the reply is ours; 0 when there is none. */

@@ -243,3 +243,29 @@ Test(edge, keepalives_are_answered_when_the_allowance_of_challenges_is_spent)
 	cr_assert_eq(w->out[0].ack, w->snd);
 	world_free(w);
 }
+
+/* One peer's holes must not keep all others out for as long as it likes. */
+Test(edge, holes_of_silent_peers_are_let_go_for_new_connections)
+{
+	struct world *w = world_new(&(struct world_conf){.ndata = 511});
+	struct pst_tcp_conn *silent;
+	static struct rte_mbuf *held[512];
+	unsigned n = 0;
+
+	open_passive(w);
+	silent = w->c;
+	for (unsigned i = 0; i < 400; i++) {
+		put(w, ACK, w->snd + 2 + 2 * i, w->rcv, 1);
+		w->nout = 0;
+	}
+	while (rte_mempool_avail_count(w->net->data) > 90)
+		held[n++] = rte_pktmbuf_alloc(w->net->data);
+	w->their_port = 40001;
+	put(w, SYN, PEER_ISS, 0, 0);
+	cr_assert_eq(w->nout, 1);
+	cr_assert_eq(w->out[0].flags, SYN | ACK);
+	pst_tcp_abort(silent);
+	while (n > 0)
+		rte_pktmbuf_free(held[--n]);
+	world_free(w);
+}
