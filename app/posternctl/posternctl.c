@@ -15,6 +15,7 @@
 #include "ctl.h"
 
 #define DEFAULT_SOCKET "/run/postern/control.sock"
+#define CONFIG_SECONDS 120 /* for an answer to config.*; others have 10 */
 
 /* ---- asking ---- */
 
@@ -65,6 +66,9 @@ ctl_ask(const struct ctl *c, const char *method, json_t *params, json_t **result
 		json_decref(params);
 		return EXIT_CONNECT;
 	}
+	/* A document of a million routes takes its time. */
+	if (strncmp(method, "config.", 7) == 0)
+		wire_patience(&w, CONFIG_SECONDS);
 	if (wire_send(&w, c->socket, method, params))
 		answer = wire_receive(&w, c->socket);
 	wire_close(&w);

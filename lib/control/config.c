@@ -105,6 +105,7 @@ fill(struct pst_config *c, const json_t *root, struct pst_config_report *report)
 	else
 		pst_config_walk(&w, root);
 	json_decref(w.names);
+	pst_config_forget_pattern(&w);
 	return w.faults;
 }
 

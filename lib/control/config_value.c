@@ -205,17 +205,25 @@ value_flags(struct pst_config_walk *w, const struct pst_key *k, const json_t *v,
 
 /* ---- strings ---- */
 
-static bool
-matches(const char *pattern, const char *s)
+void
+pst_config_forget_pattern(struct pst_config_walk *w)
 {
-	regex_t re;
-	bool ok;
+	if (w->pattern != NULL)
+		regfree(&w->compiled);
+	w->pattern = NULL;
+}
 
-	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
-	ok = regexec(&re, s, 0, NULL, 0) == 0;
-	regfree(&re);
-	return ok;
+/* The last pattern stays compiled: a list asks for the same one a million times. */
+static bool
+matches(struct pst_config_walk *w, const char *pattern, const char *s)
+{
+	if (w->pattern != pattern) {
+		pst_config_forget_pattern(w);
+		if (regcomp(&w->compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+			return false;
+		w->pattern = pattern;
+	}
+	return regexec(&w->compiled, s, 0, NULL, 0) == 0;
 }
 
 /* NUL cannot come (the parser refuses \u0000); the other control characters can, by \u escapes. */
@@ -229,13 +237,13 @@ has_control(const char *s)
 }
 
 static const char *
-text_fault(const char *s, const struct pst_key_form *form)
+text_fault(struct pst_config_walk *w, const char *s, const struct pst_key_form *form)
 {
 	if (*s == '\0')
 		return "must not be empty";
 	if (has_control(s))
 		return "must not hold control characters";
-	if (form != NULL && form->pattern != NULL && !matches(form->pattern, s))
+	if (form != NULL && form->pattern != NULL && !matches(w, form->pattern, s))
 		return form->what;
 	return NULL;
 }
@@ -264,7 +272,7 @@ pst_config_text(struct pst_config_walk *w, const char *name, const json_t *v,
 	}
 	if (max == 0)
 		max = TEXT_MAX;
-	fault = characters(s) > max ? NULL : text_fault(s, form);
+	fault = characters(s) > max ? NULL : text_fault(w, s, form);
 	if (characters(s) > max)
 		pst_config_fault(w, name, "must not be longer than %zu characters", max);
 	else if (fault != NULL)

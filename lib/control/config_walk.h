@@ -14,6 +14,7 @@
 #include <pst_control.h>
 
 #include <jansson.h>
+#include <regex.h>
 
 #include "arena.h"
 
@@ -93,6 +94,8 @@ struct pst_config_walk {
 	const char *dir; /* of the configuration, for relative paths */
 	json_t *names;   /* "what\nname" -> index, of all maps read so far */
 	unsigned faults;
+	const char *pattern; /* that `compiled` is; NULL: none */
+	regex_t compiled;
 	size_t len;         /* of pointer */
 	char pointer[1024]; /* the object being read */
 };
@@ -133,6 +136,8 @@ void pst_config_default(struct pst_config_walk *w, const struct pst_key *k, void
 /* The string, checked for form and length, copied; NULL after a fault on `name`. */
 char *pst_config_text(struct pst_config_walk *w, const char *name, const json_t *v,
 	const struct pst_key_form *form, size_t max);
+/* At the end of a walk. */
+void pst_config_forget_pattern(struct pst_config_walk *w);
 /* Names of a map's elements: remembered, found again. -1: no such name. */
 void pst_config_name_set(struct pst_config_walk *w, const struct pst_key_type *type,
 	const char *name, unsigned index);
