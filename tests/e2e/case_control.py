@@ -350,7 +350,7 @@ def drain_undrain_and_stop_over_the_socket_cut_nobody(t):
         for _ in range(3):
             n = len(load.acked)
             assert wait_for(lambda n=n: len(load.acked) >= n + 8 or load.errors, 30), load.errors
-            t.gw.call("drain")
+            t.gw.ctl("drain")
             assert wait_for(lambda: t.gw.call("status")["sessions"] == 0, 20, 0.1)
             assert t.gw.call("status")["draining"] is True
             time.sleep(0.5)  # what the senders were told has reached their books
@@ -360,10 +360,10 @@ def drain_undrain_and_stop_over_the_socket_cut_nobody(t):
             assert len(load.acked) == n, "mail went through a draining gateway"
             late = t.gw.call("sessions.list")["sessions"]
             assert not late, f"sessions of a draining gateway: {late}"
-            t.gw.call("undrain")
+            t.gw.ctl("undrain")
         n = len(load.acked)
         assert wait_for(lambda: len(load.acked) >= n + 8 or load.errors, 30)
-        t.gw.call("stop")
+        t.gw.ctl("stop")
         status = t.gw.proc.wait(30)
     t.note(f"{len(load.acked)} mails acknowledged, {load.turned_away} attempts turned away")
     assert status == 0, status
@@ -378,9 +378,9 @@ def an_undrain_comes_too_late_for_a_stop(t):
         c.begin()
         c.envelope("a@example.com", "b@example.org")
         c.cmd("DATA", 354)
-        t.gw.call("stop")
+        t.gw.ctl("stop")
         try:
-            t.gw.call("undrain")
+            t.gw.ctl("undrain")
             raise AssertionError("undrain was accepted")
         except LabError as e:
             assert "stopping" in str(e), e

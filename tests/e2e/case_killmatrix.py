@@ -18,7 +18,7 @@ import threading
 import time
 
 from harness import case, wait_for
-from lablib import run
+from lablib import LabError, run
 from peers import stuff
 
 HOP = "192.0.2.21"
@@ -196,11 +196,11 @@ ROWS = {"connect": ("connect", "connect"), "in TLS": ("tls", "tls"), "after RCPT
         "in the body": ("body", "body"), "between chunks": ("chunk", "body"),
         "after the dot": ("dot", "dot"), "stored, no 250": ("dot", "stored")}
 
-# What the log's line on the transaction must say: one of these statuses.
 AFTER_DOT = ("after the dot", "stored, no 250")
 
 
 def statuses(row, column):
+    """What the log may say of the transaction."""
     if column == "next hop killed":
         return ("uncertain",) if row in AFTER_DOT else ("deferred",)
     if column.startswith("client"):
@@ -210,13 +210,18 @@ def statuses(row, column):
 
 
 def log_says(t, row, column, sender):
-    """The status of the transaction in the gateway's log."""
+    """The status of the transaction in the gateway's log, and beside it whose fault it was."""
+    # Of the transaction, or of its only recipient.
     line = t.gw.wait_log(f"from=<{sender}>", "status=", timeout=15)
     status = re.search(r"status=(\S+)", line).group(1)
     assert status in statuses(row, column), f"the log says {line}"
+    sid = re.search(r"(\S+)\.\d+: (?:client|from)=", line).group(1)
     if column == "next hop killed":
-        sid = line.split(" id=")[-1]
-        assert sid and "nexthop-fault" in t.gw.log(), "the log does not name the fault"
+        fault = t.gw.wait_log(f"{sid}: event=nexthop-fault", HOP)
+        assert 'fault="connection lost"' in fault or 'fault="TLS failed"' in fault, fault
+    elif column.startswith("client"):
+        end = t.gw.wait_log(f"{sid}: event=disconnect", timeout=15)
+        assert "reason=" in end and "reason=quit" not in end, end
     return status
 
 
@@ -266,8 +271,7 @@ def fresh(t, hop, sender):
 
 
 def table(cells):
-    width = max(len(c) for row in cells.values() for c in row.values()) + 1
-    width = max(width, *(len(c) + 1 for c in COLUMNS))
+    width = 1 + max(len(c) for row in cells.values() for c in [*row.values(), *COLUMNS])
     first = max(len(r) for r in ROWS) + 1
     out = ["".ljust(first) + "".join(c.ljust(width) for c in COLUMNS)]
     for row, got in cells.items():
@@ -286,7 +290,7 @@ def kill_matrix(t):
             for row in ROWS:
                 try:
                     cells[row][column] = cell(t, hop, row, column)
-                except (AssertionError, EOFError, OSError) as e:
+                except (AssertionError, EOFError, OSError, LabError) as e:
                     cells[row][column] = "WRONG"
                     faults.append(f"{row}, {column}: {type(e).__name__}: {e}")
                     with contextlib.suppress(OSError):
