@@ -108,7 +108,7 @@ static struct rte_mbuf *
 pull_error(struct pst_net *n, struct net_rx *rx, struct rte_mbuf *m)
 {
 	/* 8 + the longest IPv4 header + the 8 bytes every error quotes */
-	return net_pull(n, m, PST_MIN(rx->l4_len, (uint16_t)76));
+	return net_pull_l4(n, rx, m, PST_MIN(rx->l4_len, (uint16_t)76));
 }
 
 static void
@@ -188,7 +188,7 @@ arrived(struct pst_net *n, struct net_rx *rx, struct rte_mbuf *m)
 		NET_DROP(n, m, rx_drop_l4_short);
 		return NULL;
 	}
-	m = net_pull(n, m, 8);
+	m = net_pull_l4(n, rx, m, 8);
 	if (m == NULL || rx->steered)
 		return m;
 	/* Devices vouch for TCP; their word on ICMP is not worth the cases. */

@@ -234,7 +234,7 @@ tcp_arrived(struct pst_net *n, struct net_rx *rx, struct rte_mbuf *m)
 		NET_DROP(n, m, rx_drop_l4_short);
 		return;
 	}
-	m = net_pull(n, m, 20);
+	m = net_pull_l4(n, rx, m, 20);
 	if (m == NULL)
 		return;
 	unsigned hlen = (net_data(m)[12] >> 4) * 4u;
@@ -242,7 +242,7 @@ tcp_arrived(struct pst_net *n, struct net_rx *rx, struct rte_mbuf *m)
 		NET_DROP(n, m, rx_drop_l4_short);
 		return;
 	}
-	m = net_pull(n, m, hlen);
+	m = net_pull_l4(n, rx, m, hlen);
 	if (m == NULL)
 		return;
 	/* MUST check the checksum (RFC 9293 3.1, MUST-3). */

@@ -231,7 +231,7 @@ advertised(struct pst_net *n, struct net_rx *rx, const struct nd *nd)
 {
 	struct pst_port *p = rx->port;
 	const struct net_local *l = fabric_local(n->f, &nd->target);
-	struct rte_ether_addr mac;
+	struct rte_ether_addr mac = {0};
 
 	if (l != NULL) {
 		/* RFC 4862 5.4.4: an advertisement for our address ends its detection. */
@@ -240,9 +240,13 @@ advertised(struct pst_net *n, struct net_rx *rx, const struct nd *nd)
 			start_conflict(n, p, l->addr);
 		return;
 	}
-	if (nd->lladdr == NULL || !route_on_link(n->f, p, &nd->target))
+	if (!route_on_link(n->f, p, &nd->target))
 		return;
-	memcpy(mac.addr_bytes, nd->lladdr, 6);
+	/* RFC 4861 4.4: the answer to a unicast solicitation may leave the address out. */
+	if (nd->lladdr != NULL)
+		memcpy(mac.addr_bytes, nd->lladdr, 6);
+	else if ((nd->flags & NA_SOLICITED) == 0)
+		return;
 	enum neigh_how how = NEIGH_ANNOUNCED;
 	if (nd->flags & NA_SOLICITED)
 		how = nd->flags & NA_OVERRIDE ? NEIGH_ANSWER : NEIGH_WEAK;

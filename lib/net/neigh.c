@@ -13,8 +13,9 @@
  * What one worker learns it tells the others by message (steer_tell), because the answer
  * to a question may arrive at any of them. A lost message costs one more question.
  *
- * Bounded: NET_NEIGHS entries. Neighbours we never sent anything to are evicted first, so
- * a host that floods the link with invented addresses cannot push out the ones in use.
+ * Bounded: NET_NEIGHS entries. Neighbours that never answered, or that we never sent
+ * anything to, are evicted first: neither who floods the link with invented addresses nor
+ * who sends from forged ones of the link can push out those in use (RFC 6583 section 7).
  */
 #include "net_impl.h"
 
@@ -178,13 +179,12 @@ neigh_output(struct pst_net *n, struct pst_port *p, const struct pst_ip *hop, st
 	if (e == NULL) {
 		e = make(n, p, hop);
 		enter_state(n, e, NEIGH_INCOMPLETE, RETRANS_TIMER);
-		touch(n, e);
 		ask(n, e);
 		return enqueue(n, e, m);
 	}
-	touch(n, e);
 	if (e->state == NEIGH_INCOMPLETE)
 		return enqueue(n, e, m);
+	touch(n, e);
 	if (e->state == NEIGH_STALE || (e->state == NEIGH_REACHABLE && n->now >= e->deadline))
 		enter_state(n, e, NEIGH_DELAY, DELAY_FIRST_PROBE);
 	eth_output(n, p, m, &e->mac, ethertype(e));
@@ -200,6 +200,8 @@ resolved(struct pst_net *n, struct pst_port *p, struct neigh *e, const struct rt
 		enter_state(n, e, NEIGH_REACHABLE, reachable_time(n));
 	else
 		enter_state(n, e, NEIGH_STALE, UINT64_MAX);
+	if (e->nqueued != 0)
+		touch(n, e);
 	for (unsigned i = 0; i < e->nqueued; i++)
 		eth_output(n, p, e->queue[i], mac, ethertype(e));
 	e->nqueued = 0;
@@ -213,6 +215,12 @@ neigh_apply(struct pst_net *n, struct pst_port *p, const struct pst_ip *ip,
 	struct neigh *e = find(n, p->index, ip);
 	bool same;
 
+	if (rte_is_zero_ether_addr(mac)) {
+		/* 7.2.5: without an address, nothing for an entry that has none. */
+		if (e == NULL || e->state == NEIGH_INCOMPLETE)
+			return;
+		mac = &e->mac;
+	}
 	if (e == NULL && how != NEIGH_ASKED)
 		return; /* 7.2.5: no entry, nobody is interested: silently discarded */
 	if (e == NULL) {
@@ -257,6 +265,10 @@ neigh_suspect(struct pst_net *n, struct pst_port *p, const struct pst_ip *hop)
 
 	if (e == NULL || e->state == NEIGH_INCOMPLETE || e->state == NEIGH_PROBE)
 		return;
+	/* One router stands before many silent peers: not a broadcast for each of them. */
+	if (e->suspected != 0 && n->now - e->suspected < RETRANS_TIMER)
+		return;
+	e->suspected = n->now;
 	enter_state(n, e, NEIGH_PROBE, RETRANS_TIMER);
 	e->by_group = true; /* one that moved would not hear a unicast probe */
 	ask(n, e);

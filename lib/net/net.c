@@ -132,6 +132,22 @@ net_pull(struct pst_net *n, struct rte_mbuf *m, uint32_t len)
 	return copy;
 }
 
+/*
+ * Steering passes a segment on from its IP header, which lies before the data: a copy
+ * that began at the transport header would have no IP header to step back to.
+ */
+struct rte_mbuf *
+net_pull_l4(struct pst_net *n, const struct net_rx *rx, struct rte_mbuf *m, uint32_t len)
+{
+	if (pst_likely(m->data_len >= len))
+		return m;
+	rte_pktmbuf_prepend(m, rx->l3_len);
+	m = net_pull(n, m, rx->l3_len + len);
+	if (m != NULL)
+		rte_pktmbuf_adj(m, rx->l3_len);
+	return m;
+}
+
 void
 net_trim(struct rte_mbuf *m, uint32_t len)
 {
@@ -200,6 +216,25 @@ poll_port(struct pst_net *n, struct pst_port *p)
 	}
 }
 
+/*
+ * Sources are the other workers' rings and the ports. Each turn begins with another one:
+ * a flood that fills the caller's records by two of them must not silence the rest.
+ */
+static void
+poll_sources(struct pst_net *n)
+{
+	unsigned rings = n->f->nworkers - 1, count = rings + n->f->nports;
+
+	for (unsigned k = 0; k < count && n->nout < n->out_max; k++) {
+		unsigned s = (n->turn + k) % count;
+		if (s < rings)
+			steer_poll(n, s < n->me ? s : s + 1);
+		else
+			poll_port(n, &n->f->ports[s - rings]);
+	}
+	n->turn = n->turn + 1 < count ? n->turn + 1 : 0;
+}
+
 unsigned
 pst_net_rx(struct pst_net *n, uint64_t now, struct pst_pkt *out, unsigned max)
 {
@@ -207,10 +242,8 @@ pst_net_rx(struct pst_net *n, uint64_t now, struct pst_pkt *out, unsigned max)
 	n->out = out;
 	n->out_max = max;
 	n->nout = 0;
-	if (n->f->nworkers > 1)
-		steer_poll(n);
-	for (unsigned i = 0; i < n->f->nports && n->nout < max; i++)
-		poll_port(n, &n->f->ports[i]);
+	steer_poll_messages(n);
+	poll_sources(n);
 	steer_wake(n);
 	return n->nout;
 }

@@ -30,6 +30,7 @@
 #define NET_FIFO_MAX    65536 /* frames waiting at a bare port, each way */
 #define NET_RING_SIZE   1024  /* segments on their way from one worker to another */
 #define NET_MSG_SIZE    256
+#define NET_MSG_RESERVE 64 /* of them for what must not be lost: states of our addresses */
 #define NET_KEY_LEN     40
 #define NET_RETA_MAX    1024
 #define NET_PORT_ADDRS  (PST_NET_MAX_ADDRS + 1) /* and the link-local one */
@@ -111,9 +112,10 @@ struct neigh {
 	TAILQ_ENTRY(neigh) lru;
 	struct neigh *next; /* in its hash chain */
 	uint64_t deadline;  /* of the state; UINT64_MAX: none */
+	uint64_t suspected; /* last time it was probed for a hint from above; 0: never */
 	uint16_t port;
 	uint8_t state, tries;
-	bool used;     /* we sent through it: on the `used` list */
+	bool used;     /* it answered and we sent through it: on the `used` list */
 	bool by_group; /* probe by group: its link-layer address itself is in doubt */
 	struct rte_ether_addr mac;
 	uint8_t nqueued;
@@ -134,6 +136,7 @@ enum neigh_how {
 	NEIGH_ANNOUNCED, /* nobody asked: update only, stale */
 	NEIGH_ANSWER,    /* a solicited answer: reachable */
 	NEIGH_WEAK,      /* a solicited answer without override */
+	/* An all-zero address with an answer: "the one you know" (RFC 4861 4.4). */
 };
 
 struct pmtu {
@@ -175,6 +178,7 @@ struct pst_net {
 	struct pst_net_counters c;
 	struct pst_pkt *out;
 	unsigned nout, out_max;
+	unsigned turn; /* the source polled first: see pst_net_rx */
 	uint64_t wake; /* workers that got something from us this turn */
 	unsigned until_misroute;
 	uint32_t rng;
@@ -257,6 +261,9 @@ uint32_t fabric_hash(const struct pst_fabric *f, const struct pst_ip *ip, uint32
 const struct net_local *net_local(const struct pst_net *n, const struct pst_ip *ip);
 /* Makes at least len bytes contiguous, copying the packet if need be. Frees and counts if not. */
 struct rte_mbuf *net_pull(struct pst_net *n, struct rte_mbuf *m, uint32_t len);
+/* The same for m at its transport header; a copy holds the IP header before it as well. */
+struct rte_mbuf *net_pull_l4(
+	struct pst_net *n, const struct net_rx *rx, struct rte_mbuf *m, uint32_t len);
 /* Cuts the packet to len bytes, freeing segments that hold none of them. */
 void net_trim(struct rte_mbuf *m, uint32_t len);
 void net_hand_up(struct pst_net *n, const struct pst_pkt *pkt);
@@ -339,7 +346,8 @@ unsigned steer_owner(const struct pst_fabric *f, const struct pst_ip *src, const
  */
 bool steer_here(struct pst_net *n, const struct net_rx *rx, struct rte_mbuf *m,
 	const struct pst_ip *src, const struct pst_ip *dst, uint16_t sport, uint16_t dport);
-void steer_poll(struct pst_net *n);
+void steer_poll_messages(struct pst_net *n);
+void steer_poll(struct pst_net *n, unsigned from); /* segments and frames of one worker */
 bool steer_waiting(const struct pst_net *n);
 /* A frame for a device queue that another worker feeds. */
 void steer_tx(struct pst_net *n, unsigned to, struct rte_mbuf *m);

@@ -168,7 +168,9 @@ steer_tell(struct pst_net *n, const struct net_msg *msg)
 		if (to == n->me)
 			continue;
 		struct rte_ring *r = n->f->msgs[n->me * n->f->nworkers + to];
-		/* Full: that worker will ask the neighbour itself. */
+		/* Full of neighbours: that worker will ask itself. Addresses are told once. */
+		if (msg->kind == MSG_NEIGH && rte_ring_free_count(r) <= NET_MSG_RESERVE)
+			continue;
 		if (rte_ring_sp_enqueue_elem(r, (void *)(uintptr_t)msg, sizeof(*msg)) == 0)
 			n->wake |= UINT64_C(1) << to;
 	}
@@ -207,25 +209,32 @@ take_packet(struct pst_net *n, void *obj)
 }
 
 void
-steer_poll(struct pst_net *n)
+steer_poll_messages(struct pst_net *n)
 {
-	void *objs[NET_BURST] = {NULL};
 	struct net_msg msg = {0};
 
 	for (unsigned from = 0; from < n->f->nworkers; from++) {
 		if (from == n->me)
 			continue;
-		unsigned i = from * n->f->nworkers + n->me;
+		struct rte_ring *r = n->f->msgs[from * n->f->nworkers + n->me];
 		for (unsigned k = 0; k < NET_MSG_SIZE; k++) {
-			if (rte_ring_sc_dequeue_elem(n->f->msgs[i], &msg, sizeof(msg)) != 0)
+			if (rte_ring_sc_dequeue_elem(r, &msg, sizeof(msg)) != 0)
 				break;
 			take_message(n, &msg);
 		}
-		unsigned room = PST_MIN(n->out_max - n->nout, (unsigned)NET_BURST);
-		unsigned got = rte_ring_sc_dequeue_burst(n->f->pkts[i], objs, room, NULL);
-		for (unsigned k = 0; k < got; k++)
-			take_packet(n, objs[k]);
 	}
+}
+
+void
+steer_poll(struct pst_net *n, unsigned from)
+{
+	struct rte_ring *r = n->f->pkts[from * n->f->nworkers + n->me];
+	unsigned room = PST_MIN(n->out_max - n->nout, (unsigned)NET_BURST);
+	void *objs[NET_BURST] = {NULL};
+	unsigned got = rte_ring_sc_dequeue_burst(r, objs, room, NULL);
+
+	for (unsigned k = 0; k < got; k++)
+		take_packet(n, objs[k]);
 }
 
 /* Is anything on its way to this worker? */

@@ -401,3 +401,67 @@ Test(neigh, our_address_in_a_strangers_mouth_is_counted_and_defended_once, .init
 	cr_expect_eq(next_sent(&k), ASKS_ALL);
 	kit_close(&k);
 }
+
+/* Forged sources of the link's own prefix, each of which we would answer. */
+Test(neigh, a_flood_of_silent_sources_does_not_evict_who_answered, .init = pst_test_eal)
+{
+	struct kit k;
+	uint8_t f[2048];
+	char text[32];
+
+	open_resolved(&k, &families[0]);
+	for (unsigned i = 0; i < 2 * NET_NEIGHS; i++) {
+		snprintf(text, sizeof(text), "2001:db8::1:%x", i);
+		send_tcp(&k, 0, "2001:db8::1", text);
+		while (kit_take(&k, 0, f, sizeof(f)) != 0)
+			;
+	}
+	send_tcp(&k, 0, "192.0.2.1", "192.0.2.2");
+	cr_expect_eq(next_sent(&k), TCP);
+	kit_close(&k);
+}
+
+/* Thousands of peers may fall silent behind one router: it is not asked for each of them. */
+Test(neigh, a_neighbour_under_suspicion_is_probed_once_a_second, .init = pst_test_eal)
+{
+	for (unsigned v = 0; v < 2; v++) {
+		struct kit k;
+		struct pst_ip peer = kit_ip(families[v].peer);
+		open_resolved(&k, &families[v]);
+		pst_net_neigh_suspect(k.n[0], &peer, k.now);
+		cr_expect_eq(next_sent(&k), ASKS_ALL);
+		answer(&k, 0, &families[v], peer_lladdr);
+		advance(&k, SEC / 2);
+		pst_net_neigh_suspect(k.n[0], &peer, k.now);
+		cr_expect_eq(next_sent(&k), NOTHING);
+		advance(&k, SEC / 2);
+		pst_net_neigh_suspect(k.n[0], &peer, k.now);
+		cr_expect_eq(next_sent(&k), ASKS_ALL);
+		kit_close(&k);
+	}
+}
+
+/* RFC 4861 4.4: an answer to a unicast solicitation may leave the address out. */
+Test(neigh, an_answer_without_an_address_confirms_the_one_we_have, .init = pst_test_eal)
+{
+	struct kit k;
+	uint8_t f[128];
+
+	open_resolved(&k, &families[1]);
+	advance(&k, 60 * SEC);
+	send_tcp(&k, 0, families[1].us, families[1].peer);
+	cr_expect_eq(next_sent(&k), TCP);
+	advance(&k, 5 * SEC);
+	cr_expect_eq(next_sent(&k), ASKS_ONE);
+	kit_input(&k, 0, f,
+		kit_nd(f, 136, 0x60, families[1].peer, families[1].us, families[1].peer, 0, NULL));
+	kit_rx(&k, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		advance(&k, SEC);
+		cr_expect_eq(next_sent(&k), NOTHING);
+	}
+	cr_expect_eq(kit_counter(&k, "neigh_failed"), 0);
+	send_tcp(&k, 0, families[1].us, families[1].peer);
+	cr_expect_eq(next_sent(&k), TCP);
+	kit_close(&k);
+}

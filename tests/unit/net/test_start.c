@@ -243,3 +243,31 @@ Test(start, a_settled_address_is_defended_against_probes, .init = pst_test_eal)
 	cr_expect_eq(f[58], 0x20, "solicited MUST be zero, override set");
 	kit_close(&k);
 }
+
+/* What a worker hears of neighbours may be lost, what it hears of our addresses may not. */
+Test(start, news_of_addresses_reach_a_busy_worker_in_a_storm_of_arp, .init = pst_test_eal)
+{
+	struct kit k;
+	struct pst_ip src = kit_ip("2001:db8::1"), dst = kit_ip("2001:db8::2");
+	uint8_t f[2048];
+	unsigned len, asked = 0;
+
+	open_announcing(&k, 2);
+	collect(&k);
+	for (unsigned i = 0; i < 2 * NET_MSG_SIZE; i++) {
+		kit_input(&k, 0, f, kit_arp(f, 1, "192.0.2.2", "192.0.2.1"));
+		kit_rx(&k, 0);
+		while (kit_take(&k, 0, f, sizeof(f)) != 0)
+			;
+	}
+	k.now += SEC;
+	collect(&k);
+	kit_rx(&k, 1);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pst_net_pool_head(k.n[1]));
+	memset(rte_pktmbuf_append(m, 20), 0, 20);
+	cr_assert_eq(pst_net_output(k.n[1], m, &src, &dst, 6, 0, k.now), PST_OK);
+	while ((len = kit_take(&k, 1, f, sizeof(f))) != 0)
+		asked += f[20] == 58 && f[54] == 135;
+	cr_expect_eq(asked, 1, "its addresses are certain by now");
+	kit_close(&k);
+}

@@ -228,3 +228,62 @@ Test(steer, rx_never_fills_more_than_it_was_given, .init = pst_test_eal)
 	cr_expect_eq(total, 100);
 	kit_close(&k);
 }
+
+/* A device that splits headers: the transport header in a segment of its own. */
+Test(steer, a_segment_split_behind_its_ip_header_reaches_its_owner, .init = pst_test_eal)
+{
+	static const char *const pair[2][2] = {
+		{"192.0.2.2", "192.0.2.1"}, {"2001:db8::2", "2001:db8::1"}};
+	struct pst_port_conf pc = kit_port(1);
+	struct kit k;
+	uint8_t f[256];
+
+	kit_open(&k, &pc, 2, 0);
+	for (unsigned i = 0; i < 64; i++) {
+		const char *const *p = pair[i % 2];
+		unsigned len = kit_tcp(f, p[0], p[1], (uint16_t)(1000 + i), 25, 7);
+		unsigned head = (i % 2 ? 54 : 34) + i / 2 % 20; /* up to inside the TCP header */
+		struct rte_mbuf *m = kit_mbuf(&k, f, head);
+		cr_assert_eq(rte_pktmbuf_chain(m, kit_mbuf(&k, f + head, len - head)), 0);
+		pst_net_input(k.n[0], 0, m);
+	}
+	cr_expect_eq(kit_settle(&k), 64);
+	cr_expect_gt(kit_counter(&k, "steer_recv"), 10);
+	cr_expect_eq(kit_drops(&k, "rx_drop_"), 0);
+	kit_close(&k);
+}
+
+/* The next hop's side must be heard while another worker and another port are flooded. */
+Test(steer, a_flood_from_elsewhere_does_not_silence_a_port, .init = pst_test_eal)
+{
+	struct pst_port_conf pc[2] = {kit_port(1), kit_port(2)};
+	struct pst_fabric_conf c = {.nworkers = 2, .nports = 2, .ports = pc};
+	struct pst_ip src = kit_ip("192.0.2.77"), dst = kit_ip("192.0.2.1");
+	struct kit k;
+	uint8_t f[256];
+	uint16_t sport = 1000;
+	unsigned len, heard = 0;
+
+	pc[1].name = "b";
+	kit_open_conf(&k, &c);
+	while (pst_net_owner(k.n[0], &src, &dst, sport, 25) != 0)
+		sport++;
+	len = kit_tcp(f, "192.0.2.77", "192.0.2.1", sport, 25, 0);
+	for (unsigned i = 0; i < 400; i++) {
+		kit_input(&k, 0, f, len);
+		kit_input(&k, 1, f, len);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		kit_rx(&k, 1);
+	cr_assert_eq(kit_counter(&k, "steer_sent"), 400);
+	memcpy(f, pc[1].mac.addr_bytes, 6);
+	pst_net_input(k.n[0], 1, kit_mbuf(&k, f, len));
+	for (unsigned turn = 0; turn < 4; turn++) {
+		kit_rx(&k, 0);
+		for (unsigned i = 0; i < k.nup; i++)
+			heard += k.up[i].port == 1;
+	}
+	cr_expect_eq(heard, 1);
+	kit_settle(&k);
+	kit_close(&k);
+}
