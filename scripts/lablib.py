@@ -156,7 +156,9 @@ def make_cert(d, name, dns, kind="ecdsa", ca="lab", days=30):
     run("openssl", "x509", "-req", "-in", f"{base}.csr", "-CA", f"{d}/{ca}-ca.pem", "-CAkey",
         f"{d}/{ca}-ca.key", "-CAcreateserial", "-days", days, "-copy_extensions", "copy",
         "-out", f"{base}.crt")
-    with open(f"{base}.pem", "w", encoding="ascii") as out:
+    # It holds the key: for root alone.
+    with open(os.open(f"{base}.pem", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w",
+              encoding="ascii") as out:
         for part in (f"{base}.key", f"{base}.crt", f"{d}/{ca}-ca.pem"):
             with open(part, encoding="ascii") as f:
                 out.write(f.read())
