@@ -38,7 +38,8 @@ log_moves(const struct pst_plane *p, const struct pst_config *to)
 static bool
 log_prepare(struct pst_plane *p, const struct pst_config *to, char *err, size_t errlen)
 {
-	int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY, fd;
+	/* O_NONBLOCK: a pipe without a reader is refused instead of waited for. */
+	int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, fd;
 
 	p->made_log = false;
 	if (!log_moves(p, to) || to->log.file == NULL)

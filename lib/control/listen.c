@@ -124,7 +124,15 @@ pst_listen_group_exists(const char *group, char *err, size_t errlen)
 bool
 pst_listen_regroup(struct pst_listen *l, const char *group, char *err, size_t errlen)
 {
-	return give_to_group(l->path, group, err, errlen);
+	gid_t gid;
+
+	if (!find_group(group, &gid, err, errlen))
+		return false;
+	/* No group any more: ours, as when it was bound, so that the former one is out. */
+	if (gid == (gid_t)-1)
+		gid = getegid();
+	return chown(l->path, (uid_t)-1, gid) == 0 ||
+	       fail_errno(err, errlen, l->path, "change the group");
 }
 
 static bool

@@ -542,6 +542,38 @@ Test(plane, a_log_that_cannot_be_opened_changes_nothing)
 		"cannot open");
 }
 
+/* Opened as it comes, a pipe without a reader would hold the control thread for good. */
+Test(plane, a_pipe_that_nobody_reads_is_no_log_and_stops_nothing, .timeout = 20)
+{
+	char find[160], put[200], pipe[128];
+
+	snprintf(pipe, sizeof(pipe), "%s/pipe", site.dir);
+	cr_assert_eq(mkfifo(pipe, 0600), 0);
+	snprintf(find, sizeof(find), "\"log\":{\"file\":\"%s\"}", site.log);
+	snprintf(put, sizeof(put), "\"log\":{\"file\":\"%s\"}", pipe);
+	refused(find, put, PST_RPC_CONFIG, "/log/file", "cannot open");
+	unlink(pipe);
+}
+
+/* Who takes the group away from the configuration means that its members stay outside. */
+Test(plane, a_group_that_is_taken_away_loses_the_socket)
+{
+	char find[160], put[200];
+	struct stat before, st;
+
+	if (geteuid() != 0)
+		cr_skip_test("only root gives files away");
+	cr_assert_eq(stat(site.socket, &before), 0);
+	snprintf(find, sizeof(find), "\"socket\":\"%s\"", site.socket);
+	snprintf(put, sizeof(put), "\"socket\":\"%s\",\"group\":\"daemon\"", site.socket);
+	push(find, put);
+	cr_assert_eq(stat(site.socket, &st), 0);
+	cr_assert_neq(st.st_gid, before.st_gid);
+	push(put, find);
+	cr_assert_eq(stat(site.socket, &st), 0);
+	cr_expect_eq(st.st_gid, before.st_gid);
+}
+
 Test(plane, metrics_follow)
 {
 	push("'models':{}", "\"models\":{},\"metrics\":{\"port\":9999}");
