@@ -193,8 +193,10 @@ tw_input(struct pst_tcp *t, struct tw *w, struct seg *s)
 		/* "ISN ... larger than the last used": RFC 9293 3.6.1, RFC 6191 2. */
 		uint32_t min_iss = (w->snd_nxt + 65537) | 1;
 
-		tw_remove(t, w);
 		listen_input(t, listener, s, min_iss);
+		/* Refused for want of room, it replaces nothing. */
+		if (half_find(t, &s->tuple, s->hash) != NULL)
+			tw_remove(t, w);
 		return;
 	}
 	t->cnt.drop_time_wait++;

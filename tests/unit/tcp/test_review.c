@@ -269,3 +269,28 @@ Test(edge, holes_of_silent_peers_are_let_go_for_new_connections)
 		rte_pktmbuf_free(held[--n]);
 	world_free(w);
 }
+
+/* The peer's FIN may yet come again: a SYN that is not let in replaces nothing. */
+Test(edge, refused_syn_leaves_time_wait_as_it_was)
+{
+	struct world *w = world_new(&plain);
+
+	open_passive(w);
+	pst_tcp_close(w->c);
+	turn(w);
+	put(w, FIN | ACK, w->snd, w->rcv + 1, 0);
+	cr_assert_eq(usage(w).time_wait, 1);
+	pst_tcp_refuse(w->t, true);
+	put(w, SYN, w->snd + 100000, 0, 0);
+	cr_assert_eq(counters(w)->drop_refused, 1);
+	cr_assert_eq(usage(w).time_wait, 1);
+	w->nout = 0;
+	put(w, FIN | ACK, w->snd, w->rcv + 1, 0);
+	cr_assert_eq(w->nout, 1);
+	cr_assert_eq(w->out[0].flags, ACK);
+	pst_tcp_refuse(w->t, false);
+	put(w, SYN, w->snd + 100000, 0, 0);
+	cr_assert_eq(usage(w).time_wait, 0);
+	cr_assert_eq(usage(w).half_open, 1);
+	world_free(w);
+}
