@@ -198,7 +198,8 @@ def settled(t):
 
 def thousand(t, count, seconds):
     h = t.hop()
-    conf = t.conf([(h.addr, h.port)], workers=2)
+    # One session is to say nothing until all is over.
+    conf = t.times(t.conf([(h.addr, h.port)], workers=2), client_command=3600)
     t.gateway(named(conf, "g1.example"))
     # What the history may keep is kept, and every code path has been here.
     for n in range(2, 42):
