@@ -79,9 +79,10 @@ view_listener(struct view_listener *v, const struct snapshot *sn, unsigned i, co
 static enum pst_rc
 build_views(struct snapshot *sn, const char *token)
 {
-	sn->views = calloc(sn->nworkers, sizeof(*sn->views));
+	sn->views = aligned_alloc(_Alignof(struct view), sn->nworkers * sizeof(*sn->views));
 	if (sn->views == NULL)
 		return PST_NOMEM;
+	memset(sn->views, 0, sn->nworkers * sizeof(*sn->views));
 	for (unsigned w = 0; w < sn->nworkers; w++) {
 		struct view *v = &sn->views[w];
 
