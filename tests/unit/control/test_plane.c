@@ -543,7 +543,7 @@ Test(plane, a_log_that_cannot_be_opened_changes_nothing)
 }
 
 /* Opened as it comes, a pipe without a reader would hold the control thread for good. */
-Test(plane, a_pipe_that_nobody_reads_is_no_log_and_stops_nothing, .timeout = 20)
+Test(plane, a_pipe_that_nobody_reads_is_no_log_and_stops_nothing)
 {
 	char find[160], put[200], pipe[128];
 
