@@ -200,8 +200,9 @@ hop_ctx(const struct maker *mk, const struct pst_config_next_hop *c)
 	char err[512] = "";
 	struct pst_tls_ctx *ctx = pst_tls_ctx_new(mk->crypto, &conf, err, sizeof(err));
 
-	if (ctx == NULL)
-		fault(mk, err, "/next_hops/%s", c->name);
+	if (ctx == NULL) /* the text names the file, if it is the file */
+		fault(mk, err, "/next_hops/%s%s", c->name,
+			c->ca_file != NULL && strstr(err, c->ca_file) != NULL ? "/ca_file" : "");
 	return ctx;
 }
 

@@ -37,7 +37,7 @@
 #include <unistd.h>
 #include <urcu-qsbr.h>
 
-#include "../support/pki.h"
+#include <pki.h>
 
 #define READERS     3
 #define GENERATIONS 2000

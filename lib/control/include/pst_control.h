@@ -14,9 +14,10 @@
 struct pst_config_report {
 	unsigned n;
 	struct {
-		char *pointer; /* "" is the whole document; syntax errors carry line and column in text */
+		char *pointer; /* "" is the whole document; syntax errors carry line and column in
+				  text */
 		char *text;
-	} *faults;
+	} * faults;
 };
 void pst_config_report_add(struct pst_config_report *r, const char *pointer, const char *fmt, ...)
 	PST_PRINTF(3, 4);
@@ -28,8 +29,8 @@ void pst_config_report_fini(struct pst_config_report *r);
  * dangling names, contradictions. All faults are reported, not only the first.
  * NULL when there is any. `path` is for messages and relative file names.
  */
-struct pst_config *pst_config_parse(const char *json, size_t len, const char *path,
-	struct pst_config_report *report);
+struct pst_config *pst_config_parse(
+	const char *json, size_t len, const char *path, struct pst_config_report *report);
 struct pst_config *pst_config_load(const char *path, struct pst_config_report *report);
 void pst_config_free(struct pst_config *c);
 
@@ -44,7 +45,8 @@ struct pst_control_deps {
 	const struct pst_config *config; /* the first; stays the caller's */
 	uint64_t started_ns;
 	const char *crypto_library; /* for status: "OpenSSL 3.0.15 ..."; NULL: not shown */
-	/* The method `stop`: on the control thread, must not wait. now: cut what runs. NULL: refused. */
+	/* The method `stop`: on the control thread, must not wait. now: cut what runs. NULL:
+	 * refused. */
 	void (*stop)(void *arg, bool now);
 	void *stop_arg;
 };

@@ -98,7 +98,7 @@ Test(publish, a_bad_one_changes_nothing_and_says_where, .init = setup)
 	next_hops[1].ca_file = "/nonexistent/ca.pem";
 	cr_assert_eq(publish(NULL), PST_INVAL);
 	cr_assert_eq(faults, 1);
-	cr_assert_str_eq(fault_at, "/next_hops/two");
+	cr_assert_str_eq(fault_at, "/next_hops/two/ca_file");
 	cr_assert_eq(pst_relay_generation(s.relay), 1);
 	cr_assert_eq(pst_relay_reclaim(s.relay), 0);
 	peer_send(c, "EHLO x\r\n");
