@@ -29,23 +29,37 @@ key_text(FILE *f, const char *name, const char *value)
 		value != NULL ? value : "");
 }
 
+/* Every byte counts, NUL and 0xff too: piece by piece, each hashed with what came before. */
+static bool
+file_digest(const char *path, uint64_t digest[2])
+{
+	static const struct pst_sipkey k[2] = {{{1, 2}}, {{3, 4}}};
+	FILE *in = path != NULL ? fopen(path, "re") : NULL;
+	uint64_t piece[2 + 512];
+	size_t n;
+
+	if (in == NULL)
+		return false;
+	digest[0] = digest[1] = 0;
+	while ((n = fread(&piece[2], 1, sizeof(piece) - 16, in)) > 0) {
+		piece[0] = digest[0];
+		piece[1] = digest[1];
+		for (unsigned i = 0; i < 2; i++)
+			digest[i] = pst_siphash(&k[i], piece, 16 + n);
+	}
+	fclose(in);
+	return true;
+}
+
 /* The file's content as 128 bits; what cannot be read is told apart by its error later. */
 static void
 key_file(FILE *f, const char *name, const char *path)
 {
-	static const struct pst_sipkey k[2] = {{{1, 2}}, {{3, 4}}};
-	char *text = NULL;
-	size_t size = 0;
-	FILE *in = path != NULL ? fopen(path, "re") : NULL;
-	ssize_t n = in != NULL ? getdelim(&text, &size, EOF, in) : -1;
+	uint64_t digest[2];
 
 	key_text(f, name, path);
-	if (n >= 0)
-		fprintf(f, "%016lx%016lx;", (unsigned long)pst_siphash(&k[0], text, (size_t)n),
-			(unsigned long)pst_siphash(&k[1], text, (size_t)n));
-	free(text);
-	if (in != NULL)
-		fclose(in);
+	if (file_digest(path, digest))
+		fprintf(f, "%016lx%016lx;", (unsigned long)digest[0], (unsigned long)digest[1]);
 }
 
 static char *
@@ -72,8 +86,8 @@ profile_key(const struct pst_config *cfg, const struct pst_config_tls_profile *p
 	return text;
 }
 
-static char *
-hop_key(const struct pst_config_next_hop *c)
+char *
+tls_hop_key(const struct pst_config_next_hop *c)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -286,7 +300,7 @@ tls_part_profile(struct parts *ps, const struct build *b, const struct pst_confi
 struct tls_part *
 tls_part_hop(struct parts *ps, const struct build *b, const struct pst_config_next_hop *c)
 {
-	return tls_part_get(ps, b, hop_key(c), NULL, c);
+	return tls_part_get(ps, b, tls_hop_key(c), NULL, c);
 }
 
 /* ---- policy ---- */

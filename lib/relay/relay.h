@@ -74,6 +74,8 @@ struct tls_part *tls_part_profile(
 	struct parts *ps, const struct build *b, const struct pst_config_tls_profile *p);
 struct tls_part *tls_part_hop(
 	struct parts *ps, const struct build *b, const struct pst_config_next_hop *c);
+/* The content of a hop's TLS demands, trust anchors included; the caller frees. */
+char *tls_hop_key(const struct pst_config_next_hop *c);
 void tls_part_put(struct parts *ps, struct tls_part *p); /* NULL is allowed */
 struct policy_part *policy_part_get(struct parts *ps, const struct build *b);
 void policy_part_put(struct parts *ps, struct policy_part *p);

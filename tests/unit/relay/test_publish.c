@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct site s;
 static unsigned released, faults;
@@ -225,6 +226,35 @@ Test(publish, a_new_route_counts_for_the_next_session_only, .init = setup)
 	peer_expect(new, "550 5.7.1", 5000);
 	client_envelope(old, "b@one.example");
 	cr_assert_not_null(site_accept(&s, SITE_HOP_A, 5000));
+	site_fini(&s);
+}
+
+/* The class key has the trust anchor's content: what differs only behind odd bytes differs. */
+Test(publish, every_byte_of_a_file_is_content, .init = setup)
+{
+	static const char *const texts[] = {"x\xff"
+					    "a",
+		"x\xff"
+		"b",
+		"x"};
+	char path[64], *keys[3];
+
+	site_start(&s);
+	snprintf(path, sizeof(path), "/tmp/pst-content-%d", (int)getpid());
+	for (unsigned i = 0; i < 3; i++) {
+		FILE *f = fopen(path, "w");
+
+		fputs(texts[i], f);
+		fclose(f);
+		s.hops[0].ca_file = path;
+		keys[i] = tls_hop_key(&s.hops[0]);
+	}
+	s.hops[0].ca_file = NULL;
+	cr_assert_str_neq(keys[0], keys[1]);
+	cr_assert_str_neq(keys[0], keys[2]);
+	for (unsigned i = 0; i < 3; i++)
+		free(keys[i]);
+	unlink(path);
 	site_fini(&s);
 }
 
