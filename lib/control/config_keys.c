@@ -268,7 +268,6 @@ static const struct pst_key timeout_keys[] = {
 	{TIMEOUT(block, 180), .help = "Message bytes that it does not take."},
 	{TIMEOUT(dot, 570), .help = "Its verdict on the message; shorter than the 600 s that "
 				    "RFC 5321 lets the client wait."},
-	{TIMEOUT(quit, 5), .help = "Its answer to QUIT."},
 	{TIMEOUT(drain, 120), .help = "On stop: what still runs then is cut with 421."}, {NULL}};
 static const struct pst_key_type timeouts_type = {
 	"timeouts", sizeof(struct pst_config_timeouts), timeout_keys};

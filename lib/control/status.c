@@ -67,9 +67,10 @@ memory(const struct pst_control_deps *d)
 	struct pst_relay_memory m;
 
 	pst_relay_memory(d->relay, &m);
-	return json_pack("{s:I, s:I, s:I}", "session_bytes", (json_int_t)m.session_bytes,
+	return json_pack("{s:I, s:I, s:I, s:I}", "session_bytes", (json_int_t)m.session_bytes,
 		"hop_bytes", (json_int_t)m.hop_bytes, "tls_live_bytes",
-		(json_int_t)m.tls_live_bytes);
+		(json_int_t)m.tls_live_bytes, "addresses_uncounted",
+		(json_int_t)m.addresses_uncounted);
 }
 
 static void

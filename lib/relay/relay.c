@@ -189,5 +189,6 @@ pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
 		.session_bytes = sizeof(struct session),
 		.hop_bytes = sizeof(struct hop),
 		.tls_live_bytes = pst_crypto_live_bytes(),
+		.addresses_uncounted = peers_uncounted(r->peers),
 	};
 }

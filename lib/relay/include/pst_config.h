@@ -93,7 +93,6 @@ struct pst_config_timeouts {     /* ms; features.md section 3 */
 	uint32_t data;           /* 60 s: DATA to 354 */
 	uint32_t block;          /* 180 s: a body write without progress */
 	uint32_t dot;            /* 570 s */
-	uint32_t quit;           /* 5 s */
 	uint32_t drain;          /* 120 s: then what runs is cut with 421 */
 };
 

@@ -189,9 +189,10 @@ unsigned pst_relay_nworkers(const struct pst_relay *r);
 
 /* What an idle session costs: fixed records, and what OpenSSL holds for all of them. */
 struct pst_relay_memory {
-	size_t session_bytes;    /* one client session's record */
-	size_t hop_bytes;        /* one next-hop connection's */
-	uint64_t tls_live_bytes; /* OpenSSL's heap, contexts and certificates included */
+	size_t session_bytes;         /* one client session's record */
+	size_t hop_bytes;             /* one next-hop connection's */
+	uint64_t tls_live_bytes;      /* OpenSSL's heap, contexts and certificates included */
+	uint64_t addresses_uncounted; /* clients let in though the table of addresses was full */
 };
 void pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out);
 

@@ -20,7 +20,7 @@ const char good_document[] =
 	"    'test': {'misroute_every': 9} },\n"
 	"  'log': {'file': 'p.log', 'format': 'json', 'level': 'debug'},\n"
 	"  'control': {'socket': '/tmp/c.sock', 'group': 'root'},\n"
-	"  'limits': {'sessions': 100, 'message_size': 0, 'timeouts': {'dot': 0.5, 'quit': 7}},\n"
+	"  'limits': {'sessions': 100, 'message_size': 0, 'timeouts': {'dot': 0.5, 'ehlo': 7}},\n"
 	"  'models': {},\n"
 	"  'certificates': {'mx': {'chain': 'mx.pem', 'key': '/k/mx.key'}, 'one': {'chain': "
 	"'b.pem'}},\n"

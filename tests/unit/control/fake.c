@@ -46,8 +46,10 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 void
 pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
 {
-	*out = (struct pst_relay_memory){
-		.session_bytes = 600, .hop_bytes = 500, .tls_live_bytes = 123456};
+	*out = (struct pst_relay_memory){.session_bytes = 600,
+		.hop_bytes = 500,
+		.tls_live_bytes = 123456,
+		.addresses_uncounted = 7};
 }
 
 /* ---- relay: generations ---- */

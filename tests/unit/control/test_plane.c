@@ -436,7 +436,7 @@ Test(plane, diff_compares_any_two_generations)
 	json_t *r;
 
 	push("'sessions':100", "\"sessions\":99");
-	push("'quit':7", "\"quit\":8");
+	push("'ehlo':7", "\"ehlo\":8");
 	r = site_result(&site, "config.diff", NULL);
 	cr_expect_eq(number_of(r, "from"), 2);
 	cr_expect_eq(number_of(r, "to"), 3);

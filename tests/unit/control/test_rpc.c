@@ -176,6 +176,7 @@ Test(rpc, status_says_what_runs)
 	expect_text(json_object_get(r, "libraries"), "crypto", "OpenSSL 3");
 	cr_expect_eq(number(json_object_get(r, "memory"), "tls_live_bytes"), 123456);
 	cr_expect_eq(number(json_object_get(r, "memory"), "session_bytes"), 600);
+	cr_expect_eq(number(json_object_get(r, "memory"), "addresses_uncounted"), 7);
 	list = json_object_get(r, "workers");
 	cr_assert_eq(json_array_size(list), 2);
 	cr_expect_eq(number(json_array_get(list, 1), "sessions"), 20);

@@ -186,7 +186,7 @@ Test(values, defaults_of_limits)
 	cr_expect(t->client_tls == 30000 && t->connect == 30000 && t->tls == 30000);
 	cr_expect(t->banner == 60000 && t->ehlo == 60000 && t->mail == 120000);
 	cr_expect(t->rcpt == 120000 && t->data == 60000 && t->block == 180000);
-	cr_expect(t->dot == 570000 && t->quit == 5000 && t->drain == 120000);
+	cr_expect(t->dot == 570000 && t->drain == 120000);
 	pst_config_free(c);
 }
 

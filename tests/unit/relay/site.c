@@ -56,7 +56,6 @@ default_config(struct site *s)
 		.data = 60000,
 		.block = 180000,
 		.dot = 570000,
-		.quit = 5000,
 		.drain = 120000};
 
 	for (unsigned i = 0; i < 2; i++) {
