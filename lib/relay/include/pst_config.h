@@ -12,7 +12,10 @@
 
 #include <pst_ip.h>
 #include <pst_log.h>
+#include <pst_names.h>
 #include <pst_net.h>
+#include <pst_policy.h>
+#include <pst_tls.h>
 
 #define PST_CONFIG_MAX_CORES 64
 
@@ -112,6 +115,20 @@ struct pst_config_limits {
 	struct pst_config_timeouts timeouts;
 };
 
+/* Names: asked on the kernel's network. Without the section no name is ever asked for. */
+struct pst_config_dns {
+	bool on;           /* the section is there */
+	bool client_names; /* PTR of clients for the log and Received; default true */
+	struct pst_names_conf names;
+};
+
+/* What a model of the gateway can do: W9, W11. config/models.json, or the `models` section. */
+struct pst_config_model {
+	const char *name;
+	bool pfs_capable;    /* false: PFS other than none is a configuration error */
+	unsigned ocsp_cache; /* 300..3000 */
+};
+
 struct pst_config_certificate {
 	const char *name;
 	const char *chain; /* PEM file */
@@ -120,26 +137,46 @@ struct pst_config_certificate {
 
 struct pst_config_tls_profile {
 	const char *name;
-	uint16_t min_version, max_version; /* 0x0303, 0x0304 */
-	unsigned ncertificates;
-	unsigned *certificates;                      /* indices */
+	bool predefined;                   /* ours, not the configuration's: read-only (R8) */
+	uint16_t min_version, max_version; /* 0x0301..0x0304; below 0x0303 is legacy (W5) */
+	unsigned ncertificates;            /* none given: all of the configuration's */
+	unsigned *certificates;            /* indices */
 	const char *ciphers, *ciphersuites, *groups; /* NULL: default */
 	unsigned tickets;                            /* inbound, 0..2, default 0 */
+	enum pst_tls_pfs sender_pfs;                 /* "sender": {"pfs"}: W10, with clients */
+	enum pst_tls_pfs recipient_pfs; /* "recipient": {"pfs"}: with next hops, for mail that came
+					   in under this profile */
+	enum pst_tls_client_cert client_certificate; /* W4; default off */
+	const char *client_ca_file;                  /* who may sign them; needed when not off */
 };
+
+enum pst_config_tls_action { PST_TLS_ACTION_INSPECT, PST_TLS_ACTION_DROP };
 
 struct pst_config_action { /* WatchGuard's proxy action: W1, W3, W4 */
 	const char *name;
-	bool inspect;         /* W1: off: STARTTLS is not offered */
-	int starttls_profile; /* index or -1 */
+	bool predefined; /* read-only; the control socket's `action clone` makes one that is not */
+	bool inspect;    /* W1: off: STARTTLS is not offered */
+	enum pst_config_tls_action tls_action; /* W3: drop: an implicit-TLS connection is reset */
+	int starttls_profile;                  /* index or -1 */
 	int implicit_profile;
 };
 
 enum pst_config_tls_mode { PST_CONFIG_TLS_NONE, PST_CONFIG_TLS_STARTTLS, PST_CONFIG_TLS_IMPLICIT };
 
+enum pst_config_tls_support {
+	PST_TLS_SUPPORT_UNSET,    /* the listener is one port; `tls` says how it begins */
+	PST_TLS_SUPPORT_DISABLED, /* port only */
+	PST_TLS_SUPPORT_ENABLED,  /* port and implicit_port */
+	PST_TLS_SUPPORT_REQUIRED  /* implicit_port only; port is closed (RST) */
+};
+
+/* One port. A listener with `tls_support` enabled becomes two of these, with the same name. */
 struct pst_config_listener {
 	const char *name;
-	struct pst_endpoint at;       /* address "any": :: */
-	enum pst_config_tls_mode tls; /* none, starttls, implicit */
+	enum pst_config_tls_support tls_support; /* W2 */
+	uint16_t implicit_port;                  /* 465 */
+	struct pst_endpoint at;                  /* address "any": :: */
+	enum pst_config_tls_mode tls;            /* none, starttls, implicit */
 	unsigned action;
 	const char *hostname;      /* banner; default: the system's name */
 	uint32_t discard_keywords; /* pst_smtp_keyword bits */
@@ -154,6 +191,7 @@ struct pst_config_route {
 
 struct pst_config_host {
 	const char *name; /* for verification and logs; NULL: the address */
+	bool has_address; /* false: asked of DNS by its name */
 	struct pst_ip address;
 	uint16_t port;
 	uint16_t priority;
@@ -166,10 +204,15 @@ struct pst_config_next_hop {
 	unsigned nhosts;
 	struct pst_config_host *hosts;
 	enum pst_config_tls_mode tls; /* default starttls */
-	bool tls_required;   /* starttls: missing or failing STARTTLS is 451; else plain is tried */
-	bool verify;         /* chain and name; default true when tls is not none */
-	const char *ca_file; /* NULL: the system's */
-	const char *verify_name;           /* NULL: the host's name */
+	bool mx;               /* no hosts: the MX of mx_domain, or of the recipient's domain */
+	const char *mx_domain; /* NULL: the recipient's */
+	uint16_t port;         /* of mx; 25 */
+	enum pst_level level;  /* its own demand; UNSET: rules and map decide alone */
+	unsigned nmatch;       /* names (or fingerprints) for level, as in the map */
+	const char **match;
+	bool has_pfs; /* else the profile's recipient_pfs */
+	enum pst_tls_pfs pfs;
+	const char *ca_file;               /* NULL: the system's */
 	const char *helo;                  /* NULL: the listener's hostname */
 	unsigned profile_min, profile_max; /* TLS versions */
 	const char *ciphers, *ciphersuites, *groups;
@@ -181,6 +224,43 @@ struct pst_config_next_hop {
 	bool expose_upstream_text;   /* default true */
 };
 
+struct pst_config_rule {
+	const char *id; /* unique; given by the operator or by `rule add` */
+	const char *from, *to;
+	enum pst_sender_policy sender;
+	enum pst_recipient_policy recipient;
+	bool enabled;
+};
+
+struct pst_config_map_entry { /* P1-P5: see struct pst_policy_entry */
+	const char *destination;
+	enum pst_level level;
+	unsigned nmatch;
+	const char **match;
+	const char *protocols, *ciphers, *exclude, *servername;
+};
+
+struct pst_config_broken_tls { /* S4 */
+	bool enabled;          /* default false */
+	uint32_t ttl_ms;       /* at most, and by default, 3600 s */
+	uint32_t entries;      /* 4096; least recently used goes first */
+};
+
+struct pst_config_policy {
+	unsigned nrules;
+	struct pst_config_rule *rules;
+	enum pst_sender_policy default_sender;       /* optional */
+	enum pst_recipient_policy default_recipient; /* preferred */
+	bool tls_before_mail;                        /* R7 */
+	bool mirror_receiver; /* Optional is offered only if the single next hop offers it */
+	unsigned nmap;
+	struct pst_config_map_entry *map;
+	unsigned nnever, nrequired; /* "starttls_never": [], "starttls_required": [] */
+	const char **never, **required;
+	enum pst_level inbound, outbound; /* global levels; UNSET */
+	struct pst_config_broken_tls broken_tls;
+};
+
 struct pst_config {
 	unsigned version; /* 1 */
 	const char *path; /* where it came from, for relative file names and errors */
@@ -189,6 +269,11 @@ struct pst_config {
 	struct pst_config_control control;
 	struct pst_config_metrics metrics;
 	struct pst_config_limits limits;
+	struct pst_config_dns dns;
+	const char *model; /* "generic"; --model outranks it */
+	unsigned nmodels;
+	struct pst_config_model *models;
+	struct pst_config_policy policy;
 	unsigned ncertificates;
 	struct pst_config_certificate *certificates;
 	unsigned nprofiles;

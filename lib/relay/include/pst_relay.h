@@ -127,7 +127,12 @@ void pst_relay_stop(struct pst_relay *r);
 	X(recipients_other_class, "recipients put off because of another route class")             \
 	X(body_bytes, "message bytes relayed")                                                     \
 	X(starttls_injection, "bytes found behind STARTTLS, either leg")                           \
-	X(timeouts, "sessions ended by a timeout")
+	X(timeouts, "sessions ended by a timeout")                                                 \
+	X(policy_conflicts, "recipients put off because an exemption met a mandatory demand")      \
+	X(broken_tls_learned, "hosts noted because TLS with them failed")                          \
+	X(broken_tls_used, "connections kept plain because TLS with that host failed lately")      \
+	X(broken_tls_overruled,                                                                    \
+		"connections that used TLS although it failed lately: it is demanded")
 
 /* ---- counters with labels: fixed sets, never addresses or domains ---- */
 
@@ -158,7 +163,19 @@ enum {
 };
 extern const char *const pst_relay_limit_names[PST_LIMITS];
 
+enum {                        /* why policy said no: pst_verdict.reason and the next hop's part */
+	PST_REFUSED_RELAY,    /* relay_denied: no route */
+	PST_REFUSED_CLEAR,    /* tls_required: the client came in clear */
+	PST_REFUSED_CONFLICT, /* policy_conflict */
+	PST_REFUSED_NO_TLS,   /* tls_not_offered: the next hop lacks STARTTLS */
+	PST_REFUSED_TLS,      /* tls_failed: handshake or certificate */
+	PST_REFUSED_NAMES,    /* no_such_host: DNS says that there is none */
+	PST_REFUSALS
+};
+extern const char *const pst_relay_refusal_names[PST_REFUSALS];
+
 struct pst_relay_labels {
+	uint64_t policy_refusals[PST_REFUSALS];
 	uint64_t handshakes[PST_LEGS][2 /* 1.2, 1.3 */][PST_CIPHERS][2 /* resumed */];
 	uint64_t handshake_failures[PST_LEGS];
 	uint64_t handshake_us_sum[PST_LEGS];
@@ -186,6 +203,86 @@ struct pst_worker_stats {
 /* A worker's numbers, each a moment old. */
 void pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out);
 unsigned pst_relay_nworkers(const struct pst_relay *r);
+
+/* ---- explain: the data path's own decisions, told ---- */
+
+struct pst_explain_query {
+	const char *from; /* address or domain; "" or "<>": the null sender */
+	const char *to;
+	const char *listener; /* NULL: the first that fits tls */
+	bool has_client;
+	struct pst_ip client;
+	bool tls;  /* the client has TLS up */
+	bool live; /* try the next hop up to STARTTLS and verification */
+};
+
+struct pst_explain_reply { /* code 0: not reached */
+	unsigned code;
+	char enh[12], text[200];
+	char reason[24];
+};
+
+/* What the next hop may turn out to be; the columns of the matrix. */
+enum { PST_HOP_NO_STARTTLS, PST_HOP_GOOD, PST_HOP_UNTRUSTED, PST_HOP_BROKEN, PST_HOP_STATES };
+extern const char *const pst_relay_hop_state_names[PST_HOP_STATES];
+
+struct pst_explain_host {
+	char name[PST_NAME_MAX];
+	struct pst_endpoint at;
+	char demand[16]; /* level; "conflict" */
+	char match[512]; /* names or fingerprints, "," between; "" if none */
+	char servername[PST_NAME_MAX];
+	char protocols[32], ciphers[200]; /* as overridden by the map; "" if not */
+	bool broken;                      /* in the broken-TLS memory now */
+	/* RCPT's answer and what the message would cross: "plain", "tls", or "" */
+	struct {
+		struct pst_explain_reply reply;
+		char channel[8];
+	} outcome[PST_HOP_STATES];
+	struct { /* of --live */
+		bool tried, ok;
+		char tls[16], cipher[48], verify[16], fault[24], detail[160];
+		unsigned code; /* the answer a client would get; 250 if it can go on */
+	} live;
+};
+
+#define PST_EXPLAIN_HOSTS 16
+struct pst_explain {
+	uint64_t generation;
+	char listener[64];
+	char client_name[PST_NAME_MAX];
+	bool starttls_offered;
+	struct pst_explain_reply mail, rcpt, data; /* data: of a next hop in state `good` */
+	char rule[64], rule_line[PST_RULE_MAX + 1], sender_policy[16], recipient_policy[16];
+	char route[256], next_hop[64], domain[256];
+	char names[128]; /* what DNS said, if it was asked and did not give addresses */
+	struct pst_policy_trace trace;
+	unsigned nhosts;
+	struct pst_explain_host hosts[PST_EXPLAIN_HOSTS];
+};
+/* Control thread; waits for DNS and, with live, for the next hop. PST_INVAL: err says why. */
+enum pst_rc pst_relay_explain(struct pst_relay *r, const struct pst_explain_query *q,
+	struct pst_explain *out, char *err, size_t errlen);
+/* Warnings about a configuration that is fine otherwise; returns how many. */
+unsigned pst_relay_lint(const struct pst_config *cfg,
+	void (*report)(void *arg, const char *pointer, const char *text), void *arg);
+
+/* ---- the broken-TLS memory (S4) ---- */
+
+struct pst_broken_row {
+	struct pst_ip ip;
+	bool client;       /* it came to us; else it is a next hop's host */
+	uint64_t left_ms;  /* until it is forgotten */
+	uint64_t failures; /* noted since it is in the list */
+	char cause[64];
+};
+/* Any thread. Returns how many were written. */
+unsigned pst_relay_broken(struct pst_relay *r, struct pst_broken_row *rows, unsigned max);
+unsigned pst_relay_broken_flush(struct pst_relay *r); /* returns how many there were */
+
+/* Names: counters of the resolver; all 0 without a dns section. */
+void pst_relay_names(
+	struct pst_relay *r, struct pst_names_counters *out, unsigned *cached, unsigned *open);
 
 /* What an idle session costs: fixed records, and what OpenSSL holds for all of them. */
 struct pst_relay_memory {

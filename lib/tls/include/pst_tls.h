@@ -38,9 +38,25 @@ enum pst_tls_version { PST_TLS_1_0 = 0x0301, PST_TLS_1_1, PST_TLS_1_2, PST_TLS_1
 enum pst_tls_side { PST_TLS_SERVER, PST_TLS_CLIENT };
 
 enum pst_tls_verify {
-	PST_TLS_VERIFY_OFF,   /* any certificate; the outcome is still recorded */
-	PST_TLS_VERIFY_CHAIN, /* must chain to a trust anchor */
-	PST_TLS_VERIFY_NAME,  /* and match the expected name (RFC 9525: SAN only) */
+	PST_TLS_VERIFY_OFF,         /* any certificate; the outcome is still recorded */
+	PST_TLS_VERIFY_CHAIN,       /* must chain to a trust anchor */
+	PST_TLS_VERIFY_NAME,        /* and match an expected name (RFC 9525: SAN only) */
+	PST_TLS_VERIFY_FINGERPRINT, /* any chain; the certificate or its key has an expected digest
+				     */
+};
+
+/* Which key exchanges a channel may use. ECDHE is the only forward-secret one; never FFDHE. */
+enum pst_tls_pfs {
+	PST_TLS_PFS_ALLOWED,  /* ECDHE first, static RSA too */
+	PST_TLS_PFS_NONE,     /* static RSA alone, so at most TLS 1.2; a server needs an RSA key */
+	PST_TLS_PFS_REQUIRED, /* TLS 1.3, and ECDHE in 1.2 */
+};
+
+/* Does a server ask its client for a certificate? */
+enum pst_tls_client_cert {
+	PST_TLS_CLIENT_CERT_OFF,
+	PST_TLS_CLIENT_CERT_OPTIONAL, /* asked for; none is fine, a bad one ends the handshake */
+	PST_TLS_CLIENT_CERT_REQUIRED
 };
 
 #define PST_TLS_MAX_CERTS 8
@@ -57,9 +73,11 @@ struct pst_tls_conf {
 	struct pst_cert *certs[PST_TLS_MAX_CERTS]; /* counted by the ctx from now on (up_ref) */
 	unsigned tickets; /* server: session tickets to send, 0..2; 0 also turns resumption off */
 	const uint8_t *ticket_key; /* server: 80 bytes shared by all workers; NULL: OpenSSL's own */
-	enum pst_tls_verify verify;     /* client */
-	const char *ca_file;            /* PEM bundle; NULL: the system's */
-	bool alpn_smtp;                 /* server: refuse ALPN without "smtp" when ALPN is sent */
+	enum pst_tls_pfs pfs;      /* `ciphers` is filtered by it */
+	enum pst_tls_verify verify;           /* client, unless a connection says otherwise */
+	enum pst_tls_client_cert client_cert; /* server */
+	const char *ca_file; /* PEM bundle; NULL: the system's; server: who may sign client certs */
+	bool alpn_smtp;      /* server: refuse ALPN without "smtp" when ALPN is sent */
 	const char *session_id_context; /* server: keeps resumption inside one profile */
 };
 
@@ -87,6 +105,26 @@ struct pst_tls_io {
  * over 255 bytes, anything but printable ASCII), or none under VERIFY_NAME.
  */
 struct pst_tls *pst_tls_new(struct pst_tls_ctx *ctx, const char *name);
+
+#define PST_TLS_NAMES_MAX 16
+/* What one connection of ours demands of the server's certificate. */
+struct pst_tls_expect {
+	enum pst_tls_verify verify; /* instead of the context's */
+	const char *servername;     /* SNI; NULL or an address literal: none is sent */
+	unsigned nnames;            /* any one of them will do */
+	struct {
+		const char *name; /* host name or address literal */
+		bool subdomains;  /* not name itself but any name below it */
+	} names[PST_TLS_NAMES_MAX];
+	unsigned nfingerprints; /* any one of them: SHA-256 of the certificate or of its public key
+				 */
+	const uint8_t (*fingerprints)[32];
+};
+/*
+ * Client: like pst_tls_new, with all of that (copied). With verify OFF the names are still
+ * compared and the outcome recorded. The session cache (below) tells expectations apart.
+ */
+struct pst_tls *pst_tls_new_expect(struct pst_tls_ctx *ctx, const struct pst_tls_expect *e);
 /* Sends nothing; any state is fine (a paused crypto operation is cancelled first). */
 void pst_tls_free(struct pst_tls *t);
 
@@ -117,8 +155,9 @@ struct pst_tls_info {
 	int bits;                /* of the symmetric key */
 	bool resumed;
 	const char *server_name; /* server: SNI as sent, NULL if none; control bytes never */
-	const char *verify;      /* client: "verified" (chain and name), "trusted" (chain),
-				    "untrusted", "anonymous" (no certificate) */
+	const char *verify;      /* client: "verified" (chain and name, or fingerprint), "trusted"
+				    (chain), "untrusted", "anonymous" (no certificate). server: of the
+				    client's: "trusted", "untrusted", or "none" (not sent) */
 	long verify_error;       /* X509_V_ERR_*; 0 is fine */
 	const char *verify_text; /* of verify_error */
 };
