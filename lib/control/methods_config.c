@@ -22,7 +22,7 @@ fault_row(const char *pointer, const char *text)
 }
 
 static void
-refuse(struct pst_rpc_call *c, const struct pst_proposal *prop, const struct pst_verdict *v)
+refuse(struct pst_rpc_call *c, const struct pst_proposal *prop, const struct pst_outcome *v)
 {
 	json_t *list = json_array();
 
@@ -36,7 +36,7 @@ refuse(struct pst_rpc_call *c, const struct pst_proposal *prop, const struct pst
 }
 
 static void
-accept(struct pst_rpc_call *c, const struct pst_verdict *v)
+accept(struct pst_rpc_call *c, const struct pst_outcome *v)
 {
 	c->result = json_pack("{s:I, s:I, s:O}", "generation",
 		(json_int_t)pst_plane_generation(c->plane), "changes_total",
@@ -45,7 +45,7 @@ accept(struct pst_rpc_call *c, const struct pst_verdict *v)
 
 /* Ends a push, a reload, a rollback. */
 static void
-conclude(struct pst_rpc_call *c, struct pst_proposal *prop, struct pst_verdict *v)
+conclude(struct pst_rpc_call *c, struct pst_proposal *prop, struct pst_outcome *v)
 {
 	if (v->code != 0) {
 		refuse(c, prop, v);
@@ -102,7 +102,7 @@ void
 pst_method_check(struct pst_rpc_call *c)
 {
 	struct pst_proposal prop = {0};
-	struct pst_verdict v;
+	struct pst_outcome v;
 
 	if (!read_proposal(c, &prop))
 		return;
@@ -118,7 +118,7 @@ void
 pst_method_push(struct pst_rpc_call *c)
 {
 	struct pst_proposal prop = {.via = "push"};
-	struct pst_verdict v;
+	struct pst_outcome v;
 
 	if (!right_generation(c) || !pst_param_text(c, "note", NOTE_MAX, &prop.note) ||
 		!read_proposal(c, &prop))
@@ -131,7 +131,7 @@ void
 pst_method_reload(struct pst_rpc_call *c)
 {
 	struct pst_proposal prop = {.by = c->caller->peer};
-	struct pst_verdict v;
+	struct pst_outcome v;
 
 	if (!right_generation(c))
 		return;
@@ -164,7 +164,7 @@ pst_method_rollback(struct pst_rpc_call *c)
 {
 	const struct pst_generation *before;
 	struct pst_proposal prop = {.by = c->caller->peer, .via = "rollback"};
-	struct pst_verdict v;
+	struct pst_outcome v;
 	char note[64];
 
 	if (!right_generation(c) || (before = earlier(c)) == NULL)

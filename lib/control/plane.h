@@ -60,7 +60,7 @@ struct pst_proposal {
 	bool force;       /* publish although nothing changed */
 };
 
-struct pst_verdict {
+struct pst_outcome {
 	int code;       /* 0: fine; else a PST_RPC_ code, with faults in the proposal's report */
 	bool published; /* a new generation runs */
 	struct pst_diff diff; /* against what ran before */
@@ -68,15 +68,15 @@ struct pst_verdict {
 };
 
 /* Whether it could run, and what would change. Nothing is. */
-void pst_plane_check(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v);
+void pst_plane_check(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v);
 /* Makes it run, or changes nothing. */
-void pst_plane_publish(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v);
+void pst_plane_publish(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v);
 /* Frees what is left in both. */
-void pst_proposal_fini(struct pst_proposal *prop, struct pst_verdict *v);
+void pst_proposal_fini(struct pst_proposal *prop, struct pst_outcome *v);
 
 /* Reads the file again and publishes it, though the text be the same: certificates may have
  * changed. */
-void pst_plane_reload(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v);
+void pst_plane_reload(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v);
 
 /* ---- apply.c ---- */
 

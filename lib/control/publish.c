@@ -34,7 +34,7 @@ relay_fault(void *report, const char *pointer, const char *text)
 
 /* Everything that can be said without preparing anything. */
 static bool
-acceptable(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v)
+acceptable(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v)
 {
 	if (prop->config == NULL) {
 		v->code = PST_RPC_CONFIG;
@@ -54,9 +54,9 @@ acceptable(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v
 }
 
 void
-pst_plane_check(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v)
+pst_plane_check(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v)
 {
-	*v = (struct pst_verdict){0};
+	*v = (struct pst_outcome){0};
 	if (!acceptable(p, prop, v))
 		return;
 	(void)pst_relay_check(prop->config, relay_fault, &prop->report);
@@ -78,7 +78,7 @@ drop_row(struct pst_generation *g)
 
 /* The row of the history; all memory is taken before anything changes. */
 static bool
-make_row(struct pst_generation *g, const struct pst_proposal *prop, const struct pst_verdict *v)
+make_row(struct pst_generation *g, const struct pst_proposal *prop, const struct pst_outcome *v)
 {
 	char *text = pst_document_dump(prop->config->document);
 
@@ -99,7 +99,7 @@ make_row(struct pst_generation *g, const struct pst_proposal *prop, const struct
 }
 
 static bool
-relay_takes(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v)
+relay_takes(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v)
 {
 	if (pst_relay_publish(p->deps.relay, prop->config, relay_fault, &prop->report, &v->built) ==
 		PST_OK)
@@ -110,7 +110,7 @@ relay_takes(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *
 }
 
 static void
-settle(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v,
+settle(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v,
 	struct pst_generation *row)
 {
 	pst_apply_commit(p, prop->config);
@@ -127,11 +127,11 @@ settle(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v,
 }
 
 void
-pst_plane_publish(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v)
+pst_plane_publish(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v)
 {
 	struct pst_generation row;
 
-	*v = (struct pst_verdict){0};
+	*v = (struct pst_outcome){0};
 	if (!acceptable(p, prop, v) || (v->diff.total == 0 && !prop->force))
 		goto out;
 	if (!make_row(&row, prop, v)) {
@@ -162,7 +162,7 @@ out:
 }
 
 void
-pst_plane_reload(struct pst_plane *p, struct pst_proposal *prop, struct pst_verdict *v)
+pst_plane_reload(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v)
 {
 	prop->via = "reload";
 	prop->force = true;
@@ -174,7 +174,7 @@ pst_plane_reload(struct pst_plane *p, struct pst_proposal *prop, struct pst_verd
 }
 
 void
-pst_proposal_fini(struct pst_proposal *prop, struct pst_verdict *v)
+pst_proposal_fini(struct pst_proposal *prop, struct pst_outcome *v)
 {
 	pst_config_free(prop->config);
 	pst_config_report_fini(&prop->report);

@@ -193,7 +193,7 @@ reload(struct pst_control *c)
 {
 	struct pst_proposal prop = {.by = {getuid(), getgid(), getpid()}};
 	unsigned asked = c->reload_asked; /* before the file is read */
-	struct pst_verdict v;
+	struct pst_outcome v;
 
 	pst_plane_reload(&c->plane, &prop, &v);
 	pst_proposal_fini(&prop, &v);
