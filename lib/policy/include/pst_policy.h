@@ -201,6 +201,13 @@ struct pst_policy_line {
 enum pst_rc pst_policy_line_parse(
 	struct pst_span line, struct pst_policy_line *out, const char **why, struct pst_span *at);
 
+/*
+ * A domain as it is compared: lower-case A-labels, no trailing dot, a literal as
+ * "[192.0.2.1]"; NUL-terminated. False: longer than any domain, or a NUL in it.
+ */
+#define PST_DOMAIN_TEXT 256
+bool pst_policy_domain(struct pst_span in, char out[PST_DOMAIN_TEXT]);
+
 /* ---- TLS settings that the map asks for beyond a next hop's own ---- */
 
 #define PST_TLS_SETS_MAX 64
@@ -279,6 +286,8 @@ unsigned pst_policy_client(
 bool pst_policy_needs_client_name(const struct pst_policy *p);
 /* No enabled rule and not the default would ever use TLS with senders: STARTTLS is not offered. */
 bool pst_policy_sender_none(const struct pst_policy *p);
+/* Some enabled rule, the default or the global level may demand TLS of a sender. */
+bool pst_policy_sender_required(const struct pst_policy *p);
 /* Global `encrypt`: before TLS nothing but EHLO, STARTTLS, NOOP, RSET, QUIT from this client. */
 bool pst_policy_tls_first(const struct pst_policy *p, unsigned client_listed);
 
