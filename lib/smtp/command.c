@@ -24,6 +24,7 @@ enum {
 	NOTHING_BEHIND = 1 << 6, /* RFC 2920 3.1: must be last in a pipelined group */
 	RESETS = 1 << 7,         /* an open transaction ends first: SEV_RSET */
 	JUNK = 1 << 8,           /* moves no mail: only so many of them */
+	IN_CLEAR = 1 << 9,       /* welcome before TLS though the caller wants TLS first */
 };
 
 struct row {
@@ -53,6 +54,19 @@ refused(struct smtp_no *no, uint16_t code, const char *enh, const char *text)
 }
 
 /* ---- NOOP, VRFY and the like ---- */
+
+/*
+ * RFC 3207 section 4: a server that requires TLS "MUST return the reply code 530 Must issue
+ * a STARTTLS command first to every command other than NOOP, EHLO, STARTTLS, or QUIT". HELO
+ * and RSET do no harm either (features P6).
+ */
+static const struct smtp_no tls_first = {530, "5.7.0", "Must issue a STARTTLS command first"};
+
+static bool
+must_be_tls(const struct pst_smtp_server *s)
+{
+	return s->tls_first && !s->tls;
+}
 
 static enum smtp_step
 do_answer(struct pst_smtp_server *s, const struct row *row, struct pst_span args,
@@ -297,6 +311,10 @@ bdat_args(struct pst_span args, uint64_t *size, bool *last)
 static bool
 chunk_is_welcome(const struct pst_smtp_server *s, uint64_t size, struct smtp_no *no)
 {
+	if (must_be_tls(s)) {
+		*no = tls_first;
+		return false;
+	}
 	if (!(s->offered & PST_SMTP_CHUNKING))
 		return refused(no, 502, "5.5.1", "BDAT not available");
 	if (!s->mail_seen)
@@ -366,17 +384,18 @@ do_quit(struct pst_smtp_server *s, const struct row *row, struct pst_span args, 
 /* ---- the table ---- */
 
 static const struct row rows[] = {
-	{"EHLO", ARGS | NOTHING_BEHIND | RESETS | JUNK, NULL, do_ehlo, {0}},
-	{"HELO", ARGS | NOTHING_BEHIND | RESETS | JUNK, NULL, do_helo, {0}},
-	{"STARTTLS", NO_ARGS | RESETS, check_starttls, do_starttls, {0}},
+	{"EHLO", ARGS | NOTHING_BEHIND | RESETS | JUNK | IN_CLEAR, NULL, do_ehlo, {0}},
+	{"HELO", ARGS | NOTHING_BEHIND | RESETS | JUNK | IN_CLEAR, NULL, do_helo, {0}},
+	{"STARTTLS", NO_ARGS | RESETS | IN_CLEAR, check_starttls, do_starttls, {0}},
 	{"MAIL", NEEDS_HELO | NO_MAIL | ARGS, check_mail, do_mail, {0}},
 	{"RCPT", NEEDS_HELO | NEEDS_MAIL | NO_CHUNKS | ARGS, check_rcpt, do_rcpt, {0}},
 	{"DATA", NEEDS_HELO | NEEDS_MAIL | NO_CHUNKS | NO_ARGS | NOTHING_BEHIND, check_data,
 		do_data, {0}},
-	{"BDAT", 0, NULL, do_bdat, {0}},
-	{"RSET", NO_ARGS | JUNK, NULL, do_rset, {0}},
-	{"QUIT", NO_ARGS, NULL, do_quit, {0}},
-	{"NOOP", JUNK, NULL, do_answer, {250, "2.0.0", "ok"}},
+	/* In clear it says 530 by itself: its octets have to be taken off the stream. */
+	{"BDAT", IN_CLEAR, NULL, do_bdat, {0}},
+	{"RSET", NO_ARGS | JUNK | IN_CLEAR, NULL, do_rset, {0}},
+	{"QUIT", NO_ARGS | IN_CLEAR, NULL, do_quit, {0}},
+	{"NOOP", JUNK | IN_CLEAR, NULL, do_answer, {250, "2.0.0", "ok"}},
 	{"HELP", JUNK, NULL, do_answer, {214, "2.0.0", "see RFC 5321"}},
 	/* RFC 5321 3.5.3, 7.3: 252 is how VRFY says that it will not tell. */
 	{"VRFY", ARGS | JUNK, NULL, do_answer, {252, "2.0.0", "send some mail, I will try"}},
@@ -466,10 +485,12 @@ handle_line(struct pst_smtp_server *s, struct pst_span line, bool more, size_t *
 		return STEP_WAIT;
 	if (row == NULL && speaks_http(verb))
 		return pst_smtp_server_refuse_and_close(s, out, &http, ev);
+	if (row != NULL && (row->flags & NOTHING_BEHIND) && more)
+		return pst_smtp_server_refuse_and_close(s, out, &early, ev);
+	if (must_be_tls(s) && (row == NULL || !(row->flags & IN_CLEAR)))
+		return pst_smtp_server_refuse(s, out, &tls_first);
 	if (row == NULL)
 		return pst_smtp_server_refuse(s, out, clean ? &unknown : &garbage);
-	if ((row->flags & NOTHING_BEHIND) && more)
-		return pst_smtp_server_refuse_and_close(s, out, &early, ev);
 	if (!in_order(s, row->flags, args, &no) ||
 		(row->check != NULL && !row->check(s, args, ev, &no)))
 		return s->pending > 0 ? STEP_WAIT : pst_smtp_server_refuse(s, out, &no);

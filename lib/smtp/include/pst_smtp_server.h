@@ -118,7 +118,10 @@ struct pst_smtp_server {
 	bool tls, esmtp, smtputf8;
 	bool starttls_off; /* caller's: not advertised and 502, whatever conf says (no certificate)
 			    */
-	uint8_t state;     /* private from here on */
+	bool tls_first; /* caller's: before TLS only EHLO, HELO, NOOP, RSET, STARTTLS and QUIT are
+			   served, all else is 530 5.7.0 (RFC 3207 section 4); may change between
+			   calls, best before the greeting */
+	uint8_t state;  /* private from here on */
 	uint8_t body_st;
 	uint8_t hdr_st, hdr_name,
 		hdr_token;              /* header scan: state, bytes of name and token matched */

@@ -259,6 +259,81 @@ Test(command, bytes_behind_starttls_are_never_parsed)
 	}
 }
 
+/* P6: RFC 3207 section 4, "to every command other than NOOP, EHLO, STARTTLS, or QUIT". */
+Test(command, where_tls_comes_first_all_but_the_way_to_it_is_530)
+{
+	static const char no[] = "530 5.7.0 Must issue a STARTTLS command first\r\n";
+	static const struct {
+		const char *line, *reply; /* NULL: no */
+	} rows[] = {
+		{EHLO, "250-gw.example\r\n"},
+		{"HELO x\r\n", "250 gw.example\r\n"},
+		{"NOOP\r\n", "250 2.0.0 ok\r\n"},
+		{"RSET\r\n", "250 2.0.0 ok\r\n"},
+		{"QUIT\r\n", "221 2.0.0 bye\r\n"},
+		{"STARTTLS\r\n", "220 2.0.0 ready to start TLS\r\n"},
+		{"STARTTLS x\r\n", "501 5.5.4 "},
+		{MAIL, NULL},
+		{"MAIL FROM:<broken\r\n", NULL},
+		{RCPT, NULL},
+		{"DATA\r\n", NULL},
+		{"DATA x\r\n", NULL},
+		{"VRFY a\r\n", NULL},
+		{"EXPN a\r\n", NULL},
+		{"HELP\r\n", NULL},
+		{"AUTH PLAIN AGEAYg==\r\n", NULL},
+		{"ETRN a\r\n", NULL},
+		{"XCLIENT ADDR=1\r\n", NULL},
+		{"\r\n", NULL},
+		{"\xff\r\n", NULL},
+		{"NOOP a\nb\r\n", NULL},
+		{"BDAT 0\r\n", NULL},
+		{"BDAT 6 LAST\r\nQUIT\r\n", NULL},
+		/* what ends a session still does */
+		{"BDAT x\r\n", "501 5.5.4 bad chunk size\r\n"},
+		{"DATA\r\n.\r\n", "554 5.5.0 you must wait"},
+		{"GET / HTTP/1.1\r\n", "554 5.5.0 this is not SMTP\r\n"},
+	};
+	for (unsigned i = 0; i < PST_COUNT(rows); i++) {
+		const char *want = rows[i].reply == NULL ? no : rows[i].reply;
+		struct drive d;
+		drive_init(&d);
+		d.s.tls_first = true;
+		drive_greet(&d);
+		drive_str(&d, EHLO);
+		cr_assert_not_null(strstr(drive_out(&d), "STARTTLS"));
+		drive_str(&d, rows[i].line);
+		cr_assert_eq(strncmp(drive_out(&d), want, strlen(want)), 0, "%s -> %s",
+			rows[i].line, drive_out(&d));
+		if (rows[i].reply != NULL) {
+			drive_fini(&d);
+			continue;
+		}
+		cr_assert_str_eq(drive_out(&d), no);
+		cr_assert_str_eq(drive_log(&d), "", "nothing for the caller to do");
+		drive_str(&d, "STARTTLS\r\n");
+		pst_smtp_server_tls(&d.s);
+		send_lines(&d, EHLO MAIL RCPT);
+		drive_str(&d, "VRFY a\r\nDATA\r\n");
+		cr_assert_str_eq(
+			drive_out(&d), "252 2.0.0 send some mail, I will try\r\n354 answer\r\n");
+		drive_fini(&d);
+	}
+}
+
+Test(command, refusals_for_want_of_tls_are_errors_and_bounded)
+{
+	struct drive d;
+	drive_init(&d);
+	d.conf.max_errors = 3;
+	d.s.tls_first = true;
+	drive_greet(&d);
+	drive_str(&d, "BDAT 0\r\nMAIL\r\nx\r\nBDAT 6\r\nNOOP\r\n");
+	cr_assert_not_null(strstr(drive_out(&d), "421 4.7.0 too many errors\r\n"));
+	cr_assert(d.closed);
+	drive_fini(&d);
+}
+
 Test(command, starttls_with_a_bare_newline_is_no_starttls)
 {
 	expect("", false, "STARTTLS\nNOOP\r\n", "500 5.5.2 ");
