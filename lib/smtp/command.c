@@ -326,6 +326,16 @@ chunk_is_welcome(const struct pst_smtp_server *s, uint64_t size, struct smtp_no 
 	return true;
 }
 
+static const struct smtp_no unreadable_chunk = {501, "5.5.4", "bad chunk size"};
+
+/* "BDAT" and whatever is no part of a word: its octets follow, however it goes on. */
+static bool
+looks_like_bdat(struct pst_span line)
+{
+	return line.n >= 4 && pst_span_ieq_str(pst_span(line.p, 4), "BDAT") &&
+	       (line.n == 4 || !pst_smtp_is_alnum(line.p[4]));
+}
+
 /*
  * RFC 3030 section 2: octets of a refused chunk are still on their way, and MUST be
  * taken off the stream before commands go on. A size that cannot be read leaves no
@@ -335,12 +345,11 @@ static enum smtp_step
 do_bdat(struct pst_smtp_server *s, const struct row *row, struct pst_span args, struct pst_buf *out,
 	struct pst_smtp_server_event *ev)
 {
-	static const struct smtp_no unreadable = {501, "5.5.4", "bad chunk size"};
 	struct smtp_no no;
 	uint64_t size;
 	bool last;
 	if (!bdat_args(args, &size, &last))
-		return pst_smtp_server_refuse_and_close(s, out, &unreadable, ev);
+		return pst_smtp_server_refuse_and_close(s, out, &unreadable_chunk, ev);
 	s->chunk_size = s->chunk_left = size;
 	s->last_chunk = last;
 	if (s->swallow || !chunk_is_welcome(s, size, &no)) {
@@ -470,6 +479,7 @@ handle_line(struct pst_smtp_server *s, struct pst_span line, bool more, size_t *
 	struct pst_buf *out, struct pst_smtp_server_event *ev)
 {
 	static const struct smtp_no garbage = {500, "5.5.2", "control character in command"};
+	static const struct smtp_no dirty = {501, "5.5.4", "control character in parameters"};
 	static const struct smtp_no unknown = {500, "5.5.2", "command not recognized"};
 	static const struct smtp_no http = {554, "5.5.0", "this is not SMTP"};
 	static const struct smtp_no early = {554, "5.5.0", "you must wait for my reply"};
@@ -478,19 +488,23 @@ handle_line(struct pst_smtp_server *s, struct pst_span line, bool more, size_t *
 	bool clean = pst_smtp_line_clean(line);
 	struct pst_span verb = first_word(line);
 	struct pst_span args = pst_smtp_span_trim(pst_smtp_span_from(line, verb.n));
-	const struct row *row = clean ? find_row(verb) : NULL;
-	bool rcpt = row != NULL && row->check == check_rcpt;
+	const struct row *row = find_row(verb);
+	bool rcpt = row != NULL && row->check == check_rcpt && clean;
 
 	if (s->pending > 0 && (!rcpt || s->pending >= PST_SMTP_PENDING_MAX))
 		return STEP_WAIT;
 	if (row == NULL && speaks_http(verb))
 		return pst_smtp_server_refuse_and_close(s, out, &http, ev);
+	if (looks_like_bdat(line) && (row == NULL || !clean))
+		return pst_smtp_server_refuse_and_close(s, out, &unreadable_chunk, ev);
 	if (row != NULL && (row->flags & NOTHING_BEHIND) && more)
 		return pst_smtp_server_refuse_and_close(s, out, &early, ev);
 	if (must_be_tls(s) && (row == NULL || !(row->flags & IN_CLEAR)))
 		return pst_smtp_server_refuse(s, out, &tls_first);
 	if (row == NULL)
 		return pst_smtp_server_refuse(s, out, clean ? &unknown : &garbage);
+	if (!clean)
+		return pst_smtp_server_refuse(s, out, &dirty);
 	if (!in_order(s, row->flags, args, &no) ||
 		(row->check != NULL && !row->check(s, args, ev, &no)))
 		return s->pending > 0 ? STEP_WAIT : pst_smtp_server_refuse(s, out, &no);
@@ -531,6 +545,8 @@ pst_smtp_server_command(struct pst_smtp_server *s, const uint8_t *in, size_t n, 
 			return pst_smtp_server_refuse_and_close(s, out, &tls, ev);
 		if (n < PST_SMTP_LINE_MAX || s->pending > 0)
 			return STEP_WAIT;
+		if (looks_like_bdat(pst_span(in, look)))
+			return pst_smtp_server_refuse_and_close(s, out, &unreadable_chunk, ev);
 		s->skip_line = true;
 		return STEP_ON;
 	}

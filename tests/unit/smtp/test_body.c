@@ -95,6 +95,7 @@ check_smuggle(unsigned which, uint8_t bare, size_t cut, bool bytewise)
 	drive_fini(&d);
 }
 
+/* T4: each sequence in two segments cut at every place, and byte by byte. */
 Test(body, smuggled_ends_end_nothing_in_data)
 {
 	char m[256];
@@ -107,7 +108,7 @@ Test(body, smuggled_ends_end_nothing_in_data)
 		}
 }
 
-/* The same octets by count: two chunks cut anywhere, arriving cut anywhere. */
+/* T4, T5. The same octets by count: two chunks cut anywhere, arriving cut anywhere. */
 Test(body, smuggled_ends_mean_themselves_in_bdat)
 {
 	for (unsigned i = 0; i < PST_COUNT(smuggles); i++) {
@@ -279,7 +280,8 @@ Test(body, a_chunk_size_that_cannot_be_read_ends_the_session)
 {
 	static const char *const args[] = {"", " ", " -1", " +1", " 0x10", " 1e3", " 1.0", " a",
 		" 9223372036854775808", " 18446744073709551616", " 99999999999999999999 LAST",
-		" 3 FIRST", " 3 LAST x", " 3LAST", " LAST", " 3,", " LAST 3"};
+		" 3 FIRST", " 3 LAST x", " 3LAST", " LAST", " 3,", " LAST 3", "\t3", " 3\t", "\r",
+		"\n 3", "-3", ":3", " 3 LAST\x01", " \x7f"};
 	for (unsigned i = 0; i < PST_COUNT(args); i++) {
 		char line[96];
 		struct drive d;
@@ -293,6 +295,26 @@ Test(body, a_chunk_size_that_cannot_be_read_ends_the_session)
 	}
 }
 
+/* T5, T11: a size behind more zeros than a line may hold is no size either. */
+Test(body, a_chunk_size_in_an_oversized_line_ends_the_session)
+{
+	for (size_t zeros = 2030; zeros < 2060; zeros++) {
+		char line[2200];
+		struct drive d;
+		size_t n = (size_t)sprintf(line, "BDAT %0*d LAST\r\nNOOP\r\n", (int)zeros, 6);
+		begin(&d, PST_SMTP_BARE_REJECT);
+		drive_str(&d, ENVELOPE);
+		drive_str(&d, "");
+		drive_feed(&d, line, n);
+		bool fits = n - 6 <= PST_SMTP_LINE_MAX;
+		cr_assert_str_eq(
+			drive_out(&d), fits ? "250 answer\r\n" : "501 5.5.4 bad chunk size\r\n");
+		cr_assert_eq(d.closed, !fits);
+		drive_fini(&d);
+	}
+}
+
+/* T5 */
 Test(body, octets_of_a_refused_chunk_are_taken_off_the_stream)
 {
 	static const struct {
@@ -324,6 +346,7 @@ Test(body, octets_of_a_refused_chunk_are_taken_off_the_stream)
 	}
 }
 
+/* T5 */
 Test(body, chunks_together_may_not_pass_the_size)
 {
 	struct drive d;

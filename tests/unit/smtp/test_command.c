@@ -92,10 +92,19 @@ Test(command, each_is_answered_by_its_rule)
 		{"", "\r\n", "500 5.5.2 ", false},
 		{"", " NOOP\r\n", "500 5.5.2 ", false},
 		{"", "NO\tOP\r\n", "500 5.5.2 ", false},
-		{"", "NOOP a\nNOOP\r\n", "500 5.5.2 ", false},
-		{"", "NOOP a\rb\r\n", "500 5.5.2 ", false},
+		/* T6: control bytes in a command, 500; behind one that is known, 501 */
+		{"", "NOOP a\nNOOP\r\n", "501 5.5.4 ", false},
+		{"", "NOOP a\rb\r\n", "501 5.5.4 ", false},
 		{"", "NOOP\r\r\n", "500 5.5.2 ", false},
-		{"", "NOOP \x7f\r\n", "500 5.5.2 ", false},
+		{"", "NOOP \x7f\r\n", "501 5.5.4 ", false},
+		{"", "EHLO a\rb\r\n", "501 5.5.4 ", false},
+		{"", "HELO a\x01\r\n", "501 5.5.4 ", false},
+		{"", "AUTH LOGIN \n\r\n", "501 5.5.4 ", false},
+		{EHLO, "MAIL FROM:<a@b\nRCPT TO:<x@y>>\r\n", "501 5.5.4 ", false},
+		{EHLO, "MAIL FROM:<\"a\rb\"@b>\r\n", "501 5.5.4 ", false},
+		{EHLO, "MAIL FROM:<a@b> ENVID=x\tX=1\r\n", "501 5.5.4 ", false},
+		{EHLO MAIL, "RCPT TO:<c@d\x0b>\r\n", "501 5.5.4 ", false},
+		{EHLO MAIL, "RCPT TO:<c@d> ORCPT=rfc822;\x7f\r\n", "501 5.5.4 ", false},
 		{"", "\xe9\xe9\r\n", "500 5.5.2 ", false},
 		/* RFC 3207 */
 		{"", "STARTTLS\r\n", "220 2.0.0 ", false},
@@ -214,6 +223,7 @@ Test(command, what_ehlo_offered_holds_until_the_next_one)
 	drive_fini(&d);
 }
 
+/* T1, T3: RFC 3207 4.2 */
 Test(command, nothing_said_before_starttls_is_known_after_it)
 {
 	struct drive d;
@@ -240,6 +250,7 @@ Test(command, nothing_said_before_starttls_is_known_after_it)
 	drive_fini(&d);
 }
 
+/* T1, the engine's part: cut at every place, what is behind STARTTLS stays unread. */
 Test(command, bytes_behind_starttls_are_never_parsed)
 {
 	static const char lines[] = "STARTTLS\r\nNOOP\r\nMAIL FROM:<evil@b>\r\n";
@@ -286,7 +297,9 @@ Test(command, where_tls_comes_first_all_but_the_way_to_it_is_530)
 		{"XCLIENT ADDR=1\r\n", NULL},
 		{"\r\n", NULL},
 		{"\xff\r\n", NULL},
-		{"NOOP a\nb\r\n", NULL},
+		{"NOOP a\nb\r\n", "501 5.5.4 "},
+		{"MAIL FROM:<a\n@b>\r\n", NULL},
+		{"\x01\r\n", NULL},
 		{"BDAT 0\r\n", NULL},
 		{"BDAT 6 LAST\r\nQUIT\r\n", NULL},
 		/* what ends a session still does */
@@ -334,6 +347,7 @@ Test(command, refusals_for_want_of_tls_are_errors_and_bounded)
 	drive_fini(&d);
 }
 
+/* T1 */
 Test(command, starttls_with_a_bare_newline_is_no_starttls)
 {
 	expect("", false, "STARTTLS\nNOOP\r\n", "500 5.5.2 ");
@@ -460,6 +474,32 @@ Test(command, a_message_that_went_makes_room_for_more_of_them)
 	drive_fini(&d);
 }
 
+/* T6, the NUL that no C string can hold. */
+Test(command, a_nul_in_a_command_is_refused_wherever_it_stands)
+{
+	static const char *const lines[] = {EHLO, "HELO x\r\n", "NOOP x\r\n", MAIL, RCPT,
+		"STARTTLS\r\n", "QUIT\r\n", "DATA\r\n", "RSET\r\n"};
+	for (unsigned i = 0; i < PST_COUNT(lines); i++)
+		for (size_t at = 0; at + 2 < strlen(lines[i]) + 1; at++) {
+			char line[64];
+			struct drive d;
+			size_t n = strlen(lines[i]);
+			memcpy(line, lines[i], at);
+			line[at] = '\0';
+			memcpy(line + at + 1, lines[i] + at, n - at);
+			drive_init(&d);
+			drive_greet(&d);
+			send_lines(&d, EHLO);
+			drive_str(&d, "");
+			drive_feed(&d, line, n + 1);
+			bool known = strncmp(drive_out(&d), "501 5.5.4 control", 17) == 0;
+			bool unknown = strncmp(drive_out(&d), "500 5.5.2 control", 17) == 0;
+			cr_assert(known || unknown, "%s at %zu: %s", lines[i], at, drive_out(&d));
+			cr_assert_str_eq(drive_log(&d), "");
+			drive_fini(&d);
+		}
+}
+
 Test(command, envid_and_orcpt_are_bounded)
 {
 	for (int n = 99; n <= 101; n++) {
@@ -471,6 +511,7 @@ Test(command, envid_and_orcpt_are_bounded)
 	}
 }
 
+/* T8 */
 Test(command, another_protocol_is_shown_the_door)
 {
 	static const char *const lines[] = {"GET / HTTP/1.1\r\n", "post /x HTTP/1.0\r\n",
@@ -488,6 +529,7 @@ Test(command, another_protocol_is_shown_the_door)
 	}
 }
 
+/* T7 */
 Test(command, early_talkers_and_illegal_pipelining_end_the_session)
 {
 	static const struct {
@@ -519,6 +561,7 @@ Test(command, early_talkers_and_illegal_pipelining_end_the_session)
 	drive_fini(&d);
 }
 
+/* T7 */
 Test(command, input_that_comes_while_354_is_not_given_yet_ends_the_session)
 {
 	struct drive d;
@@ -532,6 +575,7 @@ Test(command, input_that_comes_while_354_is_not_given_yet_ends_the_session)
 	drive_fini(&d);
 }
 
+/* T11 */
 Test(command, an_oversized_line_is_discarded_whole)
 {
 	/* What stands behind 2048 bytes of it is never taken for a command. */
@@ -550,7 +594,8 @@ Test(command, an_oversized_line_is_discarded_whole)
 			drive_feed(&d, line + cut, len + 8 - cut);
 			bool fits = len + 2 <= PST_SMTP_LINE_MAX;
 			cr_assert_str_eq(drive_out(&d),
-				fits ? "500 5.5.2 control character in command\r\n250 2.0.0 ok\r\n"
+				fits ? "501 5.5.4 control character in parameters\r\n250 2.0.0 "
+				       "ok\r\n"
 				     : "500 5.5.2 line too long\r\n250 2.0.0 ok\r\n");
 			drive_fini(&d);
 		}
