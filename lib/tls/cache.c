@@ -4,8 +4,9 @@
  * peer's certificate: about half a KiB instead of the ten that an SSL_SESSION with
  * its chain takes, and no reference into any SSL_CTX, so a cache outlives a reload.
  *
- * Keys are digests of the caller's key together with what this library knows to
- * matter (verification mode, name), so two keys never share an entry.
+ * Keys are digests of the caller's key together with all that the connection
+ * expects and all that its profile allows: a session made under weaker terms, or
+ * under terms that merely differ, is never found by another (T18).
  *
  * A TLS 1.3 ticket leaves the cache when it is taken (RFC 8446 C.4: "Clients
  * SHOULD NOT reuse a ticket for multiple connections"); a TLS 1.2 session stays.
@@ -249,23 +250,17 @@ pst_tls_cache_take(struct pst_tls_cache *c, const uint8_t key[PST_TLS_DIGEST])
 	return NULL;
 }
 
-/* Fixed-length or length-prefixed parts, so that no two inputs run together into the same bytes. */
 static bool
 digest_key(struct pst_tls *t, struct pst_span key)
 {
-	const char *sni = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
-	char *ip = sni == NULL ? X509_VERIFY_PARAM_get1_ip_asc(SSL_get0_param(t->ssl)) : NULL;
-	const char *name = sni != NULL ? sni : ip != NULL ? ip : "";
-	uint8_t head[2] = {(uint8_t)t->ctx->verify, (uint8_t)strlen(name)};
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	bool ok;
 
 	ok = md != NULL && EVP_DigestInit_ex(md, t->ctx->sha256, NULL) == 1 &&
-	     EVP_DigestUpdate(md, head, sizeof(head)) == 1 &&
-	     EVP_DigestUpdate(md, name, head[1]) == 1 && EVP_DigestUpdate(md, key.p, key.n) == 1 &&
+	     EVP_DigestUpdate(md, t->ctx->profile, sizeof(t->ctx->profile)) == 1 &&
+	     pst_tls_expect_digest(t, md) && EVP_DigestUpdate(md, key.p, key.n) == 1 &&
 	     EVP_DigestFinal_ex(md, t->key, NULL) == 1;
 	EVP_MD_CTX_free(md);
-	OPENSSL_free(ip);
 	return ok;
 }
 

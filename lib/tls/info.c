@@ -9,8 +9,8 @@
 static const char *
 outcome(const struct pst_tls *t)
 {
-	if (t->ctx->side == PST_TLS_SERVER)
-		return "anonymous"; /* we do not ask clients for certificates */
+	if (t->ctx->side == PST_TLS_SERVER && SSL_get0_peer_certificate(t->ssl) == NULL)
+		return "none";
 	if (pst_tls_verify_is_name_error(t->verify_error))
 		return "trusted";
 	if (t->verify_error != X509_V_OK)
@@ -56,7 +56,7 @@ pst_tls_info(const struct pst_tls *t, struct pst_tls_info *out)
 		out->server_name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
 	out->verify = outcome(t);
 	out->verify_error = t->verify_error;
-	out->verify_text = X509_verify_cert_error_string(t->verify_error);
+	out->verify_text = pst_tls_verify_text(t->verify_error);
 }
 
 /*
@@ -67,8 +67,9 @@ void
 pst_tls_fail(struct pst_tls *t, const char *what)
 {
 	char why[256] = "", alert[80] = "", line[512];
-	bool verify = t->ctx->side == PST_TLS_CLIENT && t->verify_error != X509_V_OK &&
-		      !pst_tls_verify_enough(t, t->verify_error);
+	bool verify =
+		t->verify_error != X509_V_OK &&
+		(t->ctx->side == PST_TLS_SERVER || !pst_tls_verify_enough(t, t->verify_error));
 
 	if (what == NULL && t->alert_in != 0)
 		what = "the peer refused";
@@ -81,7 +82,7 @@ pst_tls_fail(struct pst_tls *t, const char *what)
 		snprintf(alert, sizeof(alert), " (sent alert: %s)",
 			SSL_alert_desc_string_long(t->alert_out - 1));
 	snprintf(line, sizeof(line), "%s%s%s%s", what != NULL ? what : why, verify ? ": " : "",
-		verify ? X509_verify_cert_error_string(t->verify_error) : "", alert);
+		verify ? pst_tls_verify_text(t->verify_error) : "", alert);
 	ERR_clear_error();
 	free(t->error);
 	t->error = strdup(line);

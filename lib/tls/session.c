@@ -15,8 +15,8 @@
 /* Resumptions of a paused job that pst_tls_free grants before it gives the job up. */
 #define CANCEL_STEPS 64
 
-struct pst_tls *
-pst_tls_new(struct pst_tls_ctx *ctx, const char *name)
+static struct pst_tls *
+session_new(struct pst_tls_ctx *ctx)
 {
 	struct pst_tls *t = calloc(1, sizeof(*t));
 	BIO *wire;
@@ -29,23 +29,46 @@ pst_tls_new(struct pst_tls_ctx *ctx, const char *name)
 	if (t->ssl == NULL || (wire = pst_tls_wire_new(t)) == NULL)
 		goto fail;
 	SSL_set_bio(t->ssl, wire, wire);
-	if (SSL_set_app_data(t->ssl, t) != 1)
-		goto fail;
-	if (ctx->side == PST_TLS_SERVER) {
-		SSL_set_accept_state(t->ssl);
+	if (SSL_set_app_data(t->ssl, t) == 1)
 		return t;
-	}
-	SSL_set_connect_state(t->ssl);
-	/* Nothing to compare with is not a match. */
-	if (name == NULL && ctx->verify == PST_TLS_VERIFY_NAME)
-		goto fail;
-	if (name != NULL && pst_tls_verify_name(t, name) != PST_OK)
-		goto fail;
-	return t;
 fail:
 	ERR_clear_error();
 	pst_tls_free(t);
 	return NULL;
+}
+
+struct pst_tls *
+pst_tls_new_expect(struct pst_tls_ctx *ctx, const struct pst_tls_expect *e)
+{
+	struct pst_tls *t = session_new(ctx);
+
+	if (t == NULL)
+		return NULL;
+	SSL_set_connect_state(t->ssl);
+	SSL_set_security_level(
+		t->ssl, e->verify == PST_TLS_VERIFY_OFF ? ctx->level_any : ctx->level);
+	if (ctx->side == PST_TLS_CLIENT && pst_tls_expect_set(t, e) == PST_OK)
+		return t;
+	ERR_clear_error();
+	pst_tls_free(t);
+	return NULL;
+}
+
+struct pst_tls *
+pst_tls_new(struct pst_tls_ctx *ctx, const char *name)
+{
+	struct pst_tls_expect e = {.verify = ctx->verify, .servername = name};
+	struct pst_tls *t;
+
+	if (ctx->side == PST_TLS_CLIENT) {
+		e.nnames = name != NULL;
+		e.names[0].name = name;
+		return pst_tls_new_expect(ctx, &e);
+	}
+	t = session_new(ctx);
+	if (t != NULL)
+		SSL_set_accept_state(t->ssl);
+	return t;
 }
 
 /*
@@ -73,6 +96,7 @@ pst_tls_free(struct pst_tls *t)
 		cancel_job(t);
 		SSL_free(t->ssl);
 	}
+	pst_tls_expect_free(t);
 	pst_tls_ctx_put(t->ctx);
 	free(t->error);
 	free(t);
@@ -128,12 +152,14 @@ finish_handshake(struct pst_tls *t)
 {
 	t->done = true;
 	SSL_clear_mode(t->ssl, SSL_MODE_ASYNC);
-	if (t->ctx->side == PST_TLS_SERVER)
-		return PST_OK;
+	pst_tls_expect_free(t);
 	t->verify_error = SSL_get_verify_result(t->ssl);
-	if (pst_tls_verify_enough(t, t->verify_error))
+	if (t->ctx->side == PST_TLS_SERVER ? pst_tls_server_enough(t)
+					   : pst_tls_verify_enough(t, t->verify_error))
 		return PST_OK;
-	pst_tls_fail(t, "the resumed session was not verified");
+	pst_tls_fail(t, t->ctx->side == PST_TLS_SERVER
+				? "the resumed session lacks a client certificate"
+				: "the resumed session was not verified");
 	return PST_PEER;
 }
 

@@ -22,15 +22,28 @@ struct pst_tls_ctx {
 	unsigned refs;
 	struct pst_crypto *crypto;
 	enum pst_tls_side side;
-	enum pst_tls_verify verify;
+	enum pst_tls_verify verify; /* of pst_tls_new */
+	enum pst_tls_client_cert client_cert;
+	/* OpenSSL's security level of connections that take any certificate, and of the others */
+	int level_any, level;
 	SSL_CTX *ssl; /* clients, and servers without a matching name: the default certificates */
 	BIO_METHOD *wire;
 	EVP_MD *sha256; /* of the worker's library context: the default one has locks that all share
 			 */
+	/* profile.c: of all that a session made here was allowed by */
+	uint8_t profile[PST_TLS_DIGEST];
 	/* sni.c: the other certificate sets and the names that lead to them, sorted */
 	unsigned nsets, nnames;
 	SSL_CTX **sets;
 	struct pst_tls_name *names;
+};
+
+/* expect.c: one reference identity. */
+struct pst_tls_ref {
+	const char *name; /* lower case, no trailing dot; behind the array it is in */
+	bool subdomains;
+	uint8_t ip_len; /* 4 or 16: name is this address; 0: it is a host name */
+	uint8_t ip[16];
 };
 
 struct pst_tls {
@@ -38,15 +51,20 @@ struct pst_tls {
 	struct pst_tls_ctx *ctx;
 	struct pst_tls_io *io; /* of the call that is running; NULL between calls */
 	struct pst_tls_cache *cache;
-	char *error;       /* why it failed; NULL: it did not, or no memory for the text */
-	long verify_error; /* verify.c: what the verification found so far */
+	char *error;                /* why it failed; NULL: it did not, or no memory for the text */
+	enum pst_tls_verify verify; /* client */
+	long verify_error;          /* verify.c: what the verification found so far */
 	uint8_t alert_in, alert_out; /* fatal alerts seen, plus one (0 is close_notify) */
 	bool done;                   /* the handshake */
 	bool failed;
-	bool closed;                 /* we sent close_notify */
-	bool named;                  /* client: a name or address to verify was given */
-	bool started;                /* a handshake call was made */
-	uint16_t idle_messages;      /* handshake messages since the handshake or the last data */
+	bool closed;            /* we sent close_notify */
+	bool named;             /* client: a name, an address or a fingerprint was given */
+	bool started;           /* a handshake call was made */
+	uint16_t idle_messages; /* handshake messages since the handshake or the last data */
+	/* expect.c: until the handshake is done */
+	unsigned nrefs, nfingerprints;
+	struct pst_tls_ref *refs;
+	uint8_t (*fingerprints)[PST_TLS_DIGEST];
 	uint8_t key[PST_TLS_DIGEST]; /* in cache */
 };
 
@@ -57,6 +75,28 @@ BIO *pst_tls_wire_new(struct pst_tls *t);
 /* ctx.c: one SSL_CTX of the profile with these of its certificates (a bit mask). */
 SSL_CTX *pst_tls_ctx_build(struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, unsigned certs,
 	char *err, size_t errlen);
+/* "what which: OpenSSL's cause" into err; false, for a return. which may be NULL. */
+bool pst_tls_conf_fault(char *err, size_t errlen, const char *what, const char *which);
+
+/* suites.c: versions, cipher suites, groups, security level. Each false with a text in err. */
+bool pst_tls_suites_check(const struct pst_tls_conf *conf, char *err, size_t errlen);
+bool pst_tls_suites_init(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf,
+	char *err, size_t errlen);
+/* Can this certificate serve under the profile's key exchanges? */
+bool pst_tls_suites_cert_fits(const struct pst_tls_conf *conf, const struct pst_cert *cert);
+
+/* profile.c: digests, fixed-length or length-prefixed parts, so that no two inputs run together. */
+bool pst_tls_digest_str(EVP_MD_CTX *md, const char *s); /* NULL is not "" */
+bool pst_tls_digest_u32(EVP_MD_CTX *md, uint32_t v);
+/* Fills ctx->profile; store: the anchors, or NULL. */
+bool pst_tls_profile_init(
+	struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, X509_STORE *store);
+
+/* server.c */
+bool pst_tls_server_init(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf,
+	char *err, size_t errlen);
+/* After the handshake: is what the client showed, now or when the session was made, enough? */
+bool pst_tls_server_enough(const struct pst_tls *t);
 
 /* sni.c */
 unsigned pst_tls_sni_default(const struct pst_tls_conf *conf);
@@ -65,14 +105,20 @@ enum pst_rc pst_tls_sni_init(
 void pst_tls_sni_fini(struct pst_tls_ctx *ctx);
 int pst_tls_sni_select(SSL *ssl, int *alert, void *ctx); /* the servername callback */
 
-/* verify.c: client side. */
-enum pst_rc pst_tls_verify_init(struct pst_tls_ctx *ctx, SSL_CTX *ssl,
-	const struct pst_tls_conf *conf, char *err, size_t errlen);
-/* Sets SNI and the reference identity. PST_INVAL: the name cannot be one. */
-enum pst_rc pst_tls_verify_name(struct pst_tls *t, const char *name);
-/* Does a result of the verification (new or kept with a session) satisfy the profile? */
+/* verify.c: the peer's certificate, on both sides. */
+bool pst_tls_verify_init(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf,
+	char *err, size_t errlen);
+/* Client: does a result of the verification (new or kept with a session) satisfy t? */
 bool pst_tls_verify_enough(const struct pst_tls *t, long result);
 bool pst_tls_verify_is_name_error(long result);
+const char *pst_tls_verify_text(long result);
+
+/* expect.c: client. PST_INVAL: nothing that a certificate could meet. */
+enum pst_rc pst_tls_expect_set(struct pst_tls *t, const struct pst_tls_expect *e);
+void pst_tls_expect_free(struct pst_tls *t);
+bool pst_tls_expect_digest(const struct pst_tls *t, EVP_MD_CTX *md); /* all of it, SNI too */
+bool pst_tls_expect_named(const struct pst_tls *t, X509 *leaf);      /* has one of the names */
+bool pst_tls_expect_pinned(const struct pst_tls *t, X509 *leaf); /* has one of the fingerprints */
 
 /* info.c: notes why t failed from OpenSSL's error queue, which is then empty. */
 void pst_tls_fail(struct pst_tls *t, const char *what);

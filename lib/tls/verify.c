@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Judging a server's certificate, on the client leg. The verification always
- * runs in full, chain and name, so that the log can tell what the peer was; the
- * profile's mode decides which faults end the handshake.
+ * Judging the peer's certificate. A client's verification always runs in full,
+ * chain and names, so that the log can tell what the peer was; the connection's
+ * mode decides which faults end the handshake. A server that asks its clients for
+ * certificates takes none that is bad.
  *
  * The outcome is one X509_V_* code: 0; or the first fault of the chain; or, for a
- * good chain, the name's. It is put into the X509_STORE_CTX, from where OpenSSL
- * keeps it with the session: a resumed session still knows it.
+ * good chain, that of the names; where fingerprints decide, theirs alone. It is
+ * put into the X509_STORE_CTX, from where OpenSSL keeps it with the session: a
+ * resumed session still knows it.
  */
 #include "tls_int.h"
 #include <openssl/err.h>
@@ -15,41 +17,100 @@
 
 #define MAX_DEPTH 10
 
+/* X509_V_* has no code for a fingerprint; this one nothing else gives. */
+#define NOT_PINNED X509_V_ERR_APPLICATION_VERIFICATION
+
 bool
 pst_tls_verify_is_name_error(long result)
 {
 	return result == X509_V_ERR_HOSTNAME_MISMATCH || result == X509_V_ERR_IP_ADDRESS_MISMATCH;
 }
 
+const char *
+pst_tls_verify_text(long result)
+{
+	if (result == NOT_PINNED)
+		return "none of the expected fingerprints";
+	return X509_verify_cert_error_string(result);
+}
+
 bool
 pst_tls_verify_enough(const struct pst_tls *t, long result)
 {
-	switch (t->ctx->verify) {
+	switch (t->verify) {
 	case PST_TLS_VERIFY_OFF:
 		return true;
 	case PST_TLS_VERIFY_CHAIN:
 		return result == X509_V_OK || pst_tls_verify_is_name_error(result);
 	case PST_TLS_VERIFY_NAME:
+	case PST_TLS_VERIFY_FINGERPRINT:
 		return result == X509_V_OK && t->named;
 	}
 	return false;
 }
 
-static int
-judge(int ok, X509_STORE_CTX *xs)
+/* Does the chain not matter to t? */
+static bool
+any_chain(const struct pst_tls *t)
+{
+	return t->ctx->side == PST_TLS_CLIENT &&
+	       (t->verify == PST_TLS_VERIFY_OFF || t->verify == PST_TLS_VERIFY_FINGERPRINT);
+}
+
+static struct pst_tls *
+session_of(X509_STORE_CTX *xs)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(xs, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct pst_tls *t = SSL_get_app_data(ssl);
-	long fault = X509_STORE_CTX_get_error(xs);
 
-	if (!ok && (t->verify_error == X509_V_OK || pst_tls_verify_is_name_error(t->verify_error)))
-		t->verify_error = fault;
+	return SSL_get_app_data(ssl);
+}
+
+/* Called for each certificate of the chain and for each fault; 0 ends the verification. */
+static int
+note_fault(int ok, X509_STORE_CTX *xs)
+{
+	struct pst_tls *t = session_of(xs);
+
+	if (!ok && t->verify_error == X509_V_OK)
+		t->verify_error = X509_STORE_CTX_get_error(xs);
+	return ok || any_chain(t);
+}
+
+static long
+name_outcome(const struct pst_tls *t, X509 *leaf)
+{
+	if (t->nrefs == 0 || pst_tls_expect_named(t, leaf))
+		return X509_V_OK;
+	for (unsigned i = 0; i < t->nrefs; i++)
+		if (t->refs[i].ip_len == 0)
+			return X509_V_ERR_HOSTNAME_MISMATCH;
+	return X509_V_ERR_IP_ADDRESS_MISMATCH;
+}
+
+/* Called by OpenSSL in place of X509_verify_cert. */
+static int
+judge(X509_STORE_CTX *xs, void *arg)
+{
+	struct pst_tls *t = session_of(xs);
+	X509 *leaf = X509_STORE_CTX_get0_cert(xs);
+	bool client = t->ctx->side == PST_TLS_CLIENT;
+	bool ran = X509_verify_cert(xs) > 0;
+
+	/* It ended without a fault being noted: no memory, most likely. */
+	if (!ran && t->verify_error == X509_V_OK)
+		t->verify_error = X509_V_ERR_UNSPECIFIED;
+	if (ran && client && t->verify == PST_TLS_VERIFY_FINGERPRINT)
+		t->verify_error = pst_tls_expect_pinned(t, leaf) ? X509_V_OK : NOT_PINNED;
+	else if (client && t->verify_error == X509_V_OK)
+		t->verify_error = name_outcome(t, leaf);
 	X509_STORE_CTX_set_error(xs, (int)t->verify_error);
-	return ok || pst_tls_verify_enough(t, fault);
+	if (!client)
+		return t->verify_error == X509_V_OK;
+	return ran && pst_tls_verify_enough(t, t->verify_error);
 }
 
 /* The system's bundle may be missing where nothing depends on it. */
-static enum pst_rc
+static bool
 set_store(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf, char *err,
 	size_t errlen)
 {
@@ -58,57 +119,33 @@ set_store(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf
 	if (store != NULL) {
 		SSL_CTX_set1_cert_store(ssl, store);
 		X509_STORE_free(store);
-		return PST_OK;
+		return true;
 	}
-	return conf->verify == PST_TLS_VERIFY_OFF && conf->ca_file == NULL ? PST_OK : PST_INVAL;
+	return conf->ca_file == NULL &&
+	       (conf->verify == PST_TLS_VERIFY_OFF || conf->verify == PST_TLS_VERIFY_FINGERPRINT);
 }
 
-enum pst_rc
+bool
 pst_tls_verify_init(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf,
 	char *err, size_t errlen)
 {
-	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, judge);
+	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ssl);
+
+	if (conf->side == PST_TLS_SERVER && conf->client_cert == PST_TLS_CLIENT_CERT_OFF)
+		return true;
+	if (conf->side == PST_TLS_SERVER && conf->ca_file == NULL) {
+		/* Any public CA's customer is nobody in particular. */
+		snprintf(err, errlen,
+			"client certificates: a file of the CAs that sign them is "
+			"needed");
+		return false;
+	}
+	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, note_fault);
+	SSL_CTX_set_cert_verify_callback(ssl, judge, NULL);
 	SSL_CTX_set_verify_depth(ssl, MAX_DEPTH);
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	/* What the operator put into ca_file is an anchor, also if it is not self-signed. */
 	if (conf->ca_file != NULL)
-		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_PARTIAL_CHAIN);
-	/* Sessions leave through the callback alone; OpenSSL's own cache would keep them twice. */
-	SSL_CTX_set_session_cache_mode(ssl,
-		SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
-	SSL_CTX_sess_set_new_cb(ssl, pst_tls_cache_store);
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	return set_store(ctx, ssl, conf, err, errlen);
-}
-
-/*
- * RFC 9525: only subjectAltName counts (6.3), a wildcard is the whole leftmost
- * label (6.3), an address is compared with iPAddress (6.5). RFC 6066 3: "Literal
- * IPv4 and IPv6 addresses are not permitted" in SNI, and no trailing dot.
- */
-enum pst_rc
-pst_tls_verify_name(struct pst_tls *t, const char *given)
-{
-	X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
-	size_t n = strlen(given);
-	char name[256];
-
-	if (n > 0 && given[n - 1] == '.')
-		n--;
-	/* A leading dot would make OpenSSL accept any subdomain. */
-	if (n == 0 || n >= sizeof(name) || given[0] == '.')
-		return PST_INVAL;
-	for (size_t i = 0; i < n; i++)
-		if (given[i] <= ' ' || given[i] > '~')
-			return PST_INVAL;
-	memcpy(name, given, n);
-	name[n] = 0;
-	t->named = true;
-	if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
-		return PST_OK;
-	ERR_clear_error();
-	X509_VERIFY_PARAM_set_hostflags(
-		param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-	if (X509_VERIFY_PARAM_set1_host(param, name, n) != 1 ||
-		SSL_set_tlsext_host_name(t->ssl, name) != 1)
-		return PST_NOMEM;
-	return PST_OK;
 }

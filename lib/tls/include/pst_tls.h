@@ -76,8 +76,10 @@ struct pst_tls_conf {
 	enum pst_tls_pfs pfs;      /* `ciphers` is filtered by it */
 	enum pst_tls_verify verify;           /* client, unless a connection says otherwise */
 	enum pst_tls_client_cert client_cert; /* server */
-	const char *ca_file; /* PEM bundle; NULL: the system's; server: who may sign client certs */
-	bool alpn_smtp;      /* server: refuse ALPN without "smtp" when ALPN is sent */
+	const char
+		*ca_file; /* PEM bundle. client: NULL is the system's. server: who may sign
+			     clients' certificates, an error without it unless client_cert is OFF */
+	bool alpn_smtp;   /* server: refuse ALPN without "smtp" when ALPN is sent */
 	const char *session_id_context; /* server: keeps resumption inside one profile */
 };
 

@@ -77,7 +77,7 @@ Test(handshake, each_version_key_and_group_works_and_is_reported)
 		check_info(&goods[i], p.server.tls);
 		pst_tls_info(p.server.tls, &info);
 		cr_expect_str_eq(info.server_name, "mx.example.com");
-		cr_expect_str_eq(info.verify, "anonymous");
+		cr_expect_str_eq(info.verify, "none");
 		pst_tls_info(p.client.tls, &info);
 		cr_expect_str_eq(info.verify, "verified");
 		cr_expect_null(info.server_name);
