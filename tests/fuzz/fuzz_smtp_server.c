@@ -77,9 +77,19 @@ on_bdat(struct run *r)
 		pst_smtp_server_chunk(&r->s);
 }
 
+/* What may come of a client that was told to begin TLS first. */
+static bool
+harmless(enum pst_smtp_server_ev type)
+{
+	return type == PST_SMTP_SEV_HELO || type == PST_SMTP_SEV_RSET ||
+	       type == PST_SMTP_SEV_STARTTLS || type == PST_SMTP_SEV_QUIT ||
+	       type == PST_SMTP_SEV_CLOSE;
+}
+
 static void
 on_event(struct run *r, const struct pst_smtp_server_event *ev)
 {
+	CHECK(!r->s.tls_first || harmless(ev->type));
 	switch (ev->type) {
 	case PST_SMTP_SEV_MAIL:
 		answer(r, ev->mail.from.local.n == 3 ? 451 : 250);
@@ -310,6 +320,14 @@ walk_bdat(struct model *m, size_t line_end, uint64_t size)
 	return true;
 }
 
+/* No end in sight, and octets of a chunk of unknown size behind it. */
+static bool
+endless_bdat(const struct model *m)
+{
+	return m->n - m->at >= PST_SMTP_LINE_MAX && said(m, "501 5.5.4 bad chunk size") &&
+	       strncasecmp((const char *)m->in + m->at, "BDAT", 4) == 0;
+}
+
 static bool
 walk_line(struct model *m)
 {
@@ -317,7 +335,7 @@ walk_line(struct model *m)
 	const uint8_t *end = memmem(p, m->n - m->at, "\r\n", 2);
 	if (end == NULL) {
 		if (take_reply(m))
-			CHECK(p[0] == 0x16 && said(m, "554 5.5.0"));
+			CHECK((p[0] == 0x16 && said(m, "554 5.5.0")) || endless_bdat(m));
 		return false;
 	}
 	bool bdat;
@@ -392,6 +410,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	unsigned rnd = data[1];
 	set_up(&r, data[0]);
+	r.s.tls_first = rnd % 7 == 3;
 	data += 2;
 	size -= 2;
 	/* Each piece in memory of its own, so that a look past it is seen. */
