@@ -5,6 +5,8 @@
  */
 #include "methods.h"
 
+#include "edit.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +102,8 @@ help(struct pst_rpc_call *c)
 		__VA_ARGS__, NULL                                                                  \
 	}
 #define CHANGES .changes = true
+/* What every edit takes besides its own parameters. */
+#define EDIT(fn, ...) PARAMS(__VA_ARGS__, "if_generation", "note"), CHANGES, .edit = (fn)
 
 const struct pst_rpc_method pst_rpc_methods[] = {
 	{"status", pst_method_status, "what runs: versions, ports, listeners, workers, sessions"},
@@ -119,6 +123,46 @@ const struct pst_rpc_method pst_rpc_methods[] = {
 		PARAMS("if_generation"), CHANGES},
 	{"config.reload", pst_method_reload, "reads the file, and the files it names, again",
 		PARAMS("if_generation"), CHANGES},
+	{"rule.list", pst_method_rules, "the encryption rules in order, with their bytes"},
+	{"rule.add", pst_method_edit, "a new rule; sides left out are the default rule's",
+		EDIT(pst_edit_rule_add, "id", "at", "before", "after", "from", "to", "sender",
+			"recipient", "enabled")},
+	{"rule.move", pst_method_edit, "puts a rule up, down, first, last or at a place",
+		EDIT(pst_edit_rule_move, "id", "to")},
+	{"rule.enable", pst_method_edit, "a rule counts again", EDIT(pst_edit_rule_enable, "id")},
+	{"rule.disable", pst_method_edit, "a rule keeps its place and does not count",
+		EDIT(pst_edit_rule_disable, "id")},
+	{"rule.remove", pst_method_edit, "a rule goes", EDIT(pst_edit_rule_remove, "id")},
+	{"profile.list", pst_method_profiles, "TLS profiles and the actions that use them"},
+	{"profile.show", pst_method_profile, "one TLS profile", PARAMS("name")},
+	{"profile.set", pst_method_edit, "changes keys of a TLS profile; null takes one away",
+		EDIT(pst_edit_profile_set, "name", "set")},
+	{"profile.clone", pst_method_edit, "a copy under another name, which can be changed",
+		EDIT(pst_edit_profile_clone, "name", "to", "set")},
+	{"profile.remove", pst_method_edit, "a TLS profile that nothing uses goes",
+		EDIT(pst_edit_profile_remove, "name")},
+	{"action.list", pst_method_actions, "actions and the listeners that use them"},
+	{"action.show", pst_method_action, "one action, its listeners and their TLS support",
+		PARAMS("name")},
+	{"action.set", pst_method_edit, "changes keys of an action; null takes one away",
+		EDIT(pst_edit_action_set, "name", "set")},
+	{"action.clone", pst_method_edit, "a copy under another name, which can be changed",
+		EDIT(pst_edit_action_clone, "name", "to", "set")},
+	{"action.remove", pst_method_edit, "an action that nothing uses goes",
+		EDIT(pst_edit_action_remove, "name")},
+	{"list.show", pst_method_lists, "for whom STARTTLS is never used, for whom required"},
+	{"list.add", pst_method_edit, "an address, network, host or domain onto a list",
+		EDIT(pst_edit_list_add, "list", "entry")},
+	{"list.remove", pst_method_edit, "an entry from a list",
+		EDIT(pst_edit_list_remove, "list", "entry")},
+	{"policy.import", pst_method_edit, "entries of a Postfix tls_policy table into the map",
+		EDIT(pst_edit_import, "text", "dry_run")},
+	{"policy.show", pst_method_map, "what the map says about a destination",
+		PARAMS("destination")},
+	{"explain", pst_method_explain, "who decides what about a message, and what is answered",
+		PARAMS("from", "to", "client", "listener", "tls", "live")},
+	{"broken_tls.list", pst_method_broken, "hosts with which TLS failed lately"},
+	{"broken_tls.flush", pst_method_broken_flush, "forgets them", CHANGES},
 	{"sessions.list", pst_method_sessions, "client sessions now",
 		PARAMS("worker", "after", "limit")},
 	{"sessions.show", pst_method_session, "one session", PARAMS("id")},

@@ -8,8 +8,6 @@
 #include "methods.h"
 #include "save.h"
 
-#define NOTE_MAX 500
-
 /* ---- verdicts ---- */
 
 /* Texts may quote what need not be UTF-8: then the fault is told without the quotation. */
@@ -43,9 +41,8 @@ accept(struct pst_rpc_call *c, const struct pst_outcome *v)
 		(json_int_t)v->diff.total, "changes", v->diff.changes);
 }
 
-/* Ends a push, a reload, a rollback. */
-static void
-conclude(struct pst_rpc_call *c, struct pst_proposal *prop, struct pst_outcome *v)
+void
+pst_call_conclude(struct pst_rpc_call *c, struct pst_proposal *prop, struct pst_outcome *v)
 {
 	if (v->code != 0) {
 		refuse(c, prop, v);
@@ -60,9 +57,8 @@ conclude(struct pst_rpc_call *c, struct pst_proposal *prop, struct pst_outcome *
 
 /* ---- what is proposed ---- */
 
-/* "if_generation": somebody looked at that one; is it still what runs? */
-static bool
-right_generation(struct pst_rpc_call *c)
+bool
+pst_call_generation(struct pst_rpc_call *c)
 {
 	uint64_t runs = pst_plane_generation(c->plane), want = runs;
 
@@ -120,11 +116,11 @@ pst_method_push(struct pst_rpc_call *c)
 	struct pst_proposal prop = {.via = "push"};
 	struct pst_outcome v;
 
-	if (!right_generation(c) || !pst_param_text(c, "note", NOTE_MAX, &prop.note) ||
+	if (!pst_call_generation(c) || !pst_param_text(c, "note", PST_NOTE_MAX, &prop.note) ||
 		!read_proposal(c, &prop))
 		return;
 	pst_plane_publish(c->plane, &prop, &v);
-	conclude(c, &prop, &v);
+	pst_call_conclude(c, &prop, &v);
 }
 
 void
@@ -133,10 +129,10 @@ pst_method_reload(struct pst_rpc_call *c)
 	struct pst_proposal prop = {.by = c->caller->peer};
 	struct pst_outcome v;
 
-	if (!right_generation(c))
+	if (!pst_call_generation(c))
 		return;
 	pst_plane_reload(c->plane, &prop, &v);
-	conclude(c, &prop, &v);
+	pst_call_conclude(c, &prop, &v);
 }
 
 static const struct pst_generation *kept(struct pst_rpc_call *c, uint64_t number);
@@ -167,13 +163,13 @@ pst_method_rollback(struct pst_rpc_call *c)
 	struct pst_outcome v;
 	char note[64];
 
-	if (!right_generation(c) || (before = earlier(c)) == NULL)
+	if (!pst_call_generation(c) || (before = earlier(c)) == NULL)
 		return;
 	snprintf(note, sizeof(note), "back to generation %llu", (unsigned long long)before->number);
 	prop.note = note;
 	prop.config = pst_config_from_json(before->doc, c->plane->deps.config->path, &prop.report);
 	pst_plane_publish(c->plane, &prop, &v);
-	conclude(c, &prop, &v);
+	pst_call_conclude(c, &prop, &v);
 }
 
 /* ---- looking ---- */
@@ -246,7 +242,7 @@ pst_method_save(struct pst_rpc_call *c)
 	const char *path = c->plane->deps.config->path;
 	char err[512], *text;
 
-	if (!right_generation(c))
+	if (!pst_call_generation(c))
 		return;
 	if (path == NULL) {
 		pst_call_fail(c, PST_RPC_FAILED, "the configuration did not come from a file");

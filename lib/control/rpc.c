@@ -35,6 +35,10 @@ message(int code)
 		return "Restart required";
 	case PST_RPC_NOT_FOUND:
 		return "Not found";
+	case PST_RPC_CLONE:
+		return "Clone required";
+	case PST_RPC_CONFLICT:
+		return "Conflict";
 	case PST_RPC_FAILED:
 		return "Failed";
 	default:
@@ -203,7 +207,8 @@ call_method(struct pst_plane *plane, struct pst_caller *caller, const struct pst
 	const json_t *req)
 {
 	const json_t *params = json_object_get(req, "params"), *id = json_object_get(req, "id");
-	struct pst_rpc_call call = {.plane = plane, .caller = caller, .params = params};
+	struct pst_rpc_call call = {
+		.plane = plane, .caller = caller, .params = params, .method = m};
 
 	call.data = params_fault(m, params);
 	if (call.data != NULL)

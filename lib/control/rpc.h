@@ -25,8 +25,10 @@ enum pst_rpc_code { /* JSON-RPC 2.0 section 5.1; ours from -32000 downwards */
 	PST_RPC_GENERATION = -32001, /* if_generation is not what runs */
 	PST_RPC_CONFIG = -32002,     /* data.faults: pointer and text of each */
 	PST_RPC_RESTART = -32003,    /* restart_required; data.faults: what cannot change live */
-	PST_RPC_NOT_FOUND = -32004,  /* no such session, generation */
+	PST_RPC_NOT_FOUND = -32004,  /* no such session, generation, rule, ... */
 	PST_RPC_FAILED = -32005,     /* the system refused: data.reason */
+	PST_RPC_CLONE = -32006,      /* clone_required: predefined, cannot be changed */
+	PST_RPC_CONFLICT = -32007,   /* that name is taken, or what it names is in use */
 };
 
 struct pst_plane;
@@ -45,15 +47,19 @@ struct pst_rpc_call {
 	json_t *result;
 	int code; /* 0: result counts */
 	json_t *data;
-	const char *target; /* what it was about, for the audit line; lives as long as params */
+	const char *target; /* what it was about, for the audit line; params or result keep it */
+	const struct pst_rpc_method *method;
 };
+
+struct pst_edit;
 
 struct pst_rpc_method {
 	const char *name;
 	void (*call)(struct pst_rpc_call *c);
-	const char *help;          /* one line, no full stop */
-	const char *const *params; /* names that may be given; NULL ends; NULL: none */
-	bool changes;              /* who called it is logged */
+	const char *help;                 /* one line, no full stop */
+	const char *const *params;        /* names that may be given; NULL ends; NULL: none */
+	bool changes;                     /* who called it is logged */
+	void (*edit)(struct pst_edit *e); /* of pst_method_edit */
 };
 extern const struct pst_rpc_method pst_rpc_methods[]; /* methods.c; NULL name ends */
 
