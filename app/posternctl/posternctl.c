@@ -6,96 +6,18 @@
  *
  * Exit codes: 0 answered, 1 the gateway answered with an error, 2 usage, 3 no
  * gateway there or no answer in time, 4 the configuration was refused, 5 another
- * generation runs than --if-generation, 6 no such session or generation.
+ * generation runs than --if-generation, 6 no such session, generation, rule or
+ * other thing, 7 it is predefined and has to be cloned, 8 its name is taken or it
+ * is in use.
  */
 #include <getopt.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctl.h"
 
 #define DEFAULT_SOCKET "/run/postern/control.sock"
-#define CONFIG_SECONDS 120 /* for an answer to config.*; others have 10 */
-
-/* ---- asking ---- */
-
-enum exit_code
-ctl_error(const json_t *error)
-{
-	switch (json_integer_value(json_object_get(error, "code"))) {
-	case -32001:
-		return EXIT_GENERATION;
-	case -32002:
-	case -32003:
-		return EXIT_REFUSED;
-	case -32004:
-		return EXIT_NOT_FOUND;
-	default:
-		return EXIT_ERROR;
-	}
-}
-
-void
-ctl_print_error(const json_t *error)
-{
-	const json_t *data = json_object_get(error, "data");
-	const char *message = json_string_value(json_object_get(error, "message"));
-	const char *reason = json_string_value(json_object_get(data, "reason"));
-
-	fprintf(stderr, "posternctl: the gateway says: %s (%lld)%s%s\n",
-		message != NULL ? message : "error",
-		(long long)json_integer_value(json_object_get(error, "code")),
-		reason != NULL ? ": " : "", reason != NULL ? reason : "");
-}
-
-void
-ctl_print_json(const json_t *v)
-{
-	json_dumpf(v, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-	putchar('\n');
-}
-
-enum exit_code
-ctl_ask(const struct ctl *c, const char *method, json_t *params, json_t **result, json_t **error)
-{
-	json_t *answer = NULL;
-	struct wire w;
-
-	*result = *error = NULL;
-	if (!wire_open(&w, c->socket)) {
-		json_decref(params);
-		return EXIT_CONNECT;
-	}
-	/* A document of a million routes takes its time. */
-	if (strncmp(method, "config.", 7) == 0)
-		wire_patience(&w, CONFIG_SECONDS);
-	if (wire_send(&w, c->socket, method, params))
-		answer = wire_receive(&w, c->socket);
-	wire_close(&w);
-	if (answer == NULL)
-		return EXIT_CONNECT;
-	*result = json_incref(json_object_get(answer, "result"));
-	*error = json_incref(json_object_get(answer, "error"));
-	json_decref(answer);
-	return *result != NULL ? EXIT_OK : ctl_error(*error);
-}
-
-enum exit_code
-ctl_call(const struct ctl *c, const char *method, json_t *params, printer *print)
-{
-	json_t *result, *error;
-	enum exit_code code = ctl_ask(c, method, params, &result, &error);
-
-	if (error != NULL)
-		ctl_print_error(error);
-	else if (result != NULL && c->json)
-		ctl_print_json(result);
-	else if (result != NULL)
-		print(stdout, result, &c->print);
-	json_decref(result);
-	json_decref(error);
-	return code;
-}
 
 /* ---- verbs ---- */
 
@@ -151,6 +73,37 @@ static const struct verb {
 	{"config save", "", 0, 0, verb_config_save, "writes the running configuration to its file"},
 	{"config reload", "", 0, 0, verb_config_reload,
 		"reads the file, certificates and keys again"},
+	{"rule list", "", 0, 0, verb_rule_list, "the encryption rules, in order"},
+	{"rule add", "FROM TO SENDER RECIPIENT", 4, 4, verb_rule_add,
+		"a new rule, at the end or --at N, --before ID, --after ID; --id ID"},
+	{"rule move", "ID up|down|first|last|N", 2, 2, verb_rule_move, "to another place"},
+	{"rule enable", "ID", 1, 1, verb_rule_enable, "it counts again"},
+	{"rule disable", "ID", 1, 1, verb_rule_disable, "it keeps its place and does not count"},
+	{"rule remove", "ID", 1, 1, verb_rule_remove, "it goes"},
+	{"profile list", "", 0, 0, verb_profile_list, "TLS profiles and who uses them"},
+	{"profile show", "NAME", 1, 1, verb_profile_show, "one TLS profile"},
+	{"profile set", "NAME KEY=VALUE ...", 2, 64, verb_profile_set,
+		"changes keys; KEY=null takes one away"},
+	{"profile clone", "A B [KEY=VALUE ...]", 2, 64, verb_profile_clone, "B: a copy of A"},
+	{"profile remove", "NAME", 1, 1, verb_profile_remove, "it goes, if nothing uses it"},
+	{"action list", "", 0, 0, verb_action_list, "actions and how they treat TLS"},
+	{"action show", "NAME", 1, 1, verb_action_show,
+		"one action, its listeners and their TLS support"},
+	{"action set", "NAME KEY=VALUE ...", 2, 64, verb_action_set,
+		"changes keys; KEY=null takes one away"},
+	{"action clone", "A B [KEY=VALUE ...]", 2, 64, verb_action_clone, "B: a copy of A"},
+	{"action remove", "NAME", 1, 1, verb_action_remove, "it goes, if nothing uses it"},
+	{"list show", "", 0, 0, verb_list_show, "the STARTTLS lists"},
+	{"list add", "never|required ENTRY", 2, 2, verb_list_add,
+		"an address, network, host or domain"},
+	{"list remove", "never|required ENTRY", 2, 2, verb_list_remove, "the same, off it"},
+	{"policy import", "FILE", 1, 1, verb_policy_import,
+		"a Postfix tls_policy table into the map; --dry-run"},
+	{"policy show", "DESTINATION", 1, 1, verb_policy_show, "what the map says, as postmap -q"},
+	{"broken-tls list", "", 0, 0, verb_broken_list, "hosts with which TLS failed lately"},
+	{"broken-tls flush", "", 0, 0, verb_broken_flush, "forgets them"},
+	{"explain", "--from A --to B", 0, 0, verb_explain,
+		"who decides what, and what is answered (--client, --listener, --tls, --live)"},
 	{"drain", "", 0, 0, verb_drain, "no new sessions; running ones complete"},
 	{"undrain", "", 0, 0, verb_undrain, "new sessions again"},
 	{"stop", "", 0, 0, verb_stop, "drains, then ends; --now: ends at once"},
@@ -163,25 +116,26 @@ usage(FILE *to)
 {
 	fputs("usage: posternctl [options] VERB [argument ...]\n\n", to);
 	for (const struct verb *v = verbs; v->words != NULL; v++) {
-		char left[48];
+		char left[64];
 
 		if (v->help == NULL)
 			continue;
 		snprintf(left, sizeof(left), "%s %s", v->words, v->arguments);
-		fprintf(to, "  %-24s %s\n", left, v->help);
+		fprintf(to, "  %-35s %s\n", left, v->help);
 	}
 	fputs("\n  -s, --socket SOCKET     default " DEFAULT_SOCKET "\n"
 	      "      --json              print the answer as JSON\n"
 	      "      --all               stats: counters that are zero too\n"
 	      "      --per-worker        stats: a column for each worker\n"
 	      "      --interval SECONDS  top: between two pictures (1)\n"
-	      "      --if-generation N   config: only if that generation runs\n"
-	      "      --note TEXT         config push: for the history\n"
+	      "      --if-generation N   what changes: only if that generation runs\n"
+	      "      --note TEXT         what changes: for the history\n"
+	      "      --dry-run           policy import: only say what would change\n"
 	      "      --now               stop: cut what runs\n"
 	      "  -V, --version           print the version and exit\n"
 	      "\nexit codes: 0 answered, 1 error from the gateway, 2 usage, 3 cannot connect,\n"
-	      "4 configuration refused, 5 another generation runs, 6 no such session or "
-	      "generation\n",
+	      "4 configuration refused, 5 another generation runs, 6 no such thing, 7 predefined:\n"
+	      "clone it, 8 the name is taken or in use\n",
 		to);
 	return EXIT_USAGE;
 }
@@ -223,7 +177,29 @@ dispatch(const struct ctl *c, char **arg, int n)
 
 /* ---- options ---- */
 
-enum { OPT_JSON = 256, OPT_ALL, OPT_PER_WORKER, OPT_INTERVAL, OPT_GENERATION, OPT_NOTE, OPT_NOW };
+enum {
+	OPT_JSON = 256,
+	OPT_ALL,
+	OPT_PER_WORKER,
+	OPT_INTERVAL,
+	OPT_GENERATION,
+	OPT_NOTE,
+	OPT_NOW,
+	OPT_TLS,
+	OPT_PLAIN,
+	OPT_LIVE,
+	OPT_DRY_RUN,
+	OPT_TEXT /* and one more for each row of texts[] */
+};
+
+/* Options whose argument is kept as it is. */
+static const size_t texts[] = {offsetof(struct ctl, id), offsetof(struct ctl, at),
+	offsetof(struct ctl, before), offsetof(struct ctl, after), offsetof(struct ctl, from),
+	offsetof(struct ctl, to), offsetof(struct ctl, client), offsetof(struct ctl, listener)};
+#define TEXT(name, row)                                                                            \
+	{                                                                                          \
+		name, required_argument, NULL, OPT_TEXT + (row)                                    \
+	}
 
 static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
 	{"json", no_argument, NULL, OPT_JSON}, {"all", no_argument, NULL, OPT_ALL},
@@ -231,13 +207,30 @@ static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
 	{"interval", required_argument, NULL, OPT_INTERVAL},
 	{"if-generation", required_argument, NULL, OPT_GENERATION},
 	{"note", required_argument, NULL, OPT_NOTE}, {"now", no_argument, NULL, OPT_NOW},
-	{"follow", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+	{"tls", no_argument, NULL, OPT_TLS}, {"plain", no_argument, NULL, OPT_PLAIN},
+	{"live", no_argument, NULL, OPT_LIVE}, {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	TEXT("id", 0), TEXT("at", 1), TEXT("before", 2), TEXT("after", 3), TEXT("from", 4),
+	TEXT("to", 5), TEXT("client", 6), TEXT("listener", 7), {"follow", no_argument, NULL, 'f'},
+	{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+
+/* false: it is another kind of option. */
+static bool
+take_text(struct ctl *c, int o)
+{
+	size_t row = (size_t)o - OPT_TEXT;
+
+	if (o < OPT_TEXT || row >= sizeof(texts) / sizeof(*texts))
+		return false;
+	*(const char **)((char *)c + texts[row]) = optarg;
+	return true;
+}
 
 /* -1: go on; else the exit code. */
 static int
 take_option(struct ctl *c, int o, bool *follow)
 {
+	if (take_text(c, o))
+		return -1;
 	switch (o) {
 	case 's':
 		c->socket = optarg;
@@ -265,6 +258,18 @@ take_option(struct ctl *c, int o, bool *follow)
 		break;
 	case OPT_NOW:
 		c->now = true;
+		break;
+	case OPT_TLS:
+		c->tls = true;
+		break;
+	case OPT_PLAIN:
+		c->plain = true;
+		break;
+	case OPT_LIVE:
+		c->live = true;
+		break;
+	case OPT_DRY_RUN:
+		c->dry_run = true;
 		break;
 	case 'h':
 		usage(stdout);

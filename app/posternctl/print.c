@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+void
+put_clean(FILE *to, const char *s)
+{
+	for (; *s != '\0'; s++)
+		putc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, to);
+}
+
 /* ---- members, or what stands for a missing one ---- */
 
 static const char *

@@ -10,8 +10,12 @@
 struct print_options {
 	bool all;         /* counters that are zero too */
 	bool per_worker;  /* a column for each worker */
-	const char *file; /* config check: what was judged */
+	const char *file; /* config check, policy import: what was read */
+	bool dry_run;     /* policy import: nothing changed */
 };
+
+/* Names come from clients and files: what would move a terminal's cursor is shown as '?'. */
+void put_clean(FILE *to, const char *s);
 
 void print_status(FILE *to, const json_t *result, const struct print_options *opt);
 void print_stats(FILE *to, const json_t *result, const struct print_options *opt);
@@ -24,5 +28,21 @@ void print_published(FILE *to, const json_t *result, const struct print_options 
 void print_history(FILE *to, const json_t *result, const struct print_options *opt);
 void print_session(FILE *to, const json_t *result, const struct print_options *opt);
 void print_sessions(FILE *to, const json_t *list);
+
+void print_edited(FILE *to, const json_t *result, const struct print_options *opt);
+/* ask.c: what is wrong with lines of a file. */
+void print_lines(FILE *to, const char *path, const json_t *lines, long long total);
+
+/* print_policy.c */
+void print_rules(FILE *to, const json_t *result, const struct print_options *opt);
+void print_profiles(FILE *to, const json_t *result, const struct print_options *opt);
+void print_profile(FILE *to, const json_t *result, const struct print_options *opt);
+void print_actions(FILE *to, const json_t *result, const struct print_options *opt);
+void print_action(FILE *to, const json_t *result, const struct print_options *opt);
+void print_lists(FILE *to, const json_t *result, const struct print_options *opt);
+void print_map_entry(FILE *to, const json_t *result, const struct print_options *opt);
+void print_broken(FILE *to, const json_t *result, const struct print_options *opt);
+/* print_explain.c */
+void print_explain(FILE *to, const json_t *result, const struct print_options *opt);
 
 #endif

@@ -19,14 +19,6 @@ number(const json_t *obj, const char *key)
 	return (long long)json_integer_value(json_object_get(obj, key));
 }
 
-/* What clients said may hold anything: a terminal gets what is printable. */
-static void
-put_clean(FILE *to, const char *s)
-{
-	for (; *s != '\0'; s++)
-		putc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, to);
-}
-
 /* ---- changes ---- */
 
 static void
@@ -67,17 +59,63 @@ print_diff(FILE *to, const json_t *r, const struct print_options *opt)
 	print_changes(to, r, opt);
 }
 
+static void
+put_warnings(FILE *to, const json_t *r)
+{
+	const json_t *w;
+	size_t i;
+
+	json_array_foreach(json_object_get(r, "warnings"), i, w)
+	{
+		fputs("warning: ", to);
+		put_clean(to, text(w, "pointer"));
+		fputs(": ", to);
+		put_clean(to, text(w, "text"));
+		fputc('\n', to);
+	}
+}
+
 void
 print_published(FILE *to, const json_t *r, const struct print_options *opt)
 {
 	bool published = json_is_true(json_object_get(r, "published"));
 
 	print_changes(to, r, opt);
+	put_warnings(to, r);
 	fprintf(to, "generation %lld %s", number(r, "generation"), published ? "runs" : "runs on");
 	if (published)
 		fprintf(to, " (TLS: %lld built, %lld shared)", number(r, "tls_built"),
 			number(r, "tls_shared"));
 	fputc('\n', to);
+}
+
+/* What an import did; of a dry run, what it would do. */
+static void
+put_import(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	print_lines(to, opt->file, json_object_get(r, "ignored_lines"), number(r, "ignored"));
+	fprintf(to, "%s: %lld added, %lld replaced, %lld unchanged, %lld ignored\n", opt->file,
+		number(r, "added"), number(r, "replaced"), number(r, "unchanged"),
+		number(r, "ignored"));
+}
+
+void
+print_edited(FILE *to, const json_t *r, const struct print_options *opt)
+{
+	if (opt->file != NULL)
+		put_import(to, r, opt);
+	if (opt->dry_run) {
+		print_changes(to, r, opt);
+		put_warnings(to, r);
+		fputs("nothing was changed (--dry-run)\n", to);
+		return;
+	}
+	if (json_object_get(r, "position") != NULL) {
+		fputs("rule ", to);
+		put_clean(to, text(r, "id"));
+		fprintf(to, " (position %lld)\n", number(r, "position"));
+	}
+	print_published(to, r, opt);
 }
 
 void
@@ -87,7 +125,7 @@ print_history(FILE *to, const json_t *r, const struct print_options *opt)
 	size_t i;
 
 	(void)opt;
-	fputs("generation  time                 via       uid  summary\n", to);
+	fputs("generation  time                 via             uid  summary\n", to);
 	json_array_foreach(json_object_get(r, "generations"), i, g)
 	{
 		time_t when = (time_t)json_number_value(json_object_get(g, "time"));
@@ -96,7 +134,7 @@ print_history(FILE *to, const json_t *r, const struct print_options *opt)
 
 		if (localtime_r(&when, &tm) != NULL)
 			strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
-		fprintf(to, "%10lld  %-19s  %-8s %4lld  ", number(g, "generation"), stamp,
+		fprintf(to, "%10lld  %-19s  %-14s %4lld  ", number(g, "generation"), stamp,
 			text(g, "via"), number(g, "uid"));
 		put_clean(to, text(g, "summary"));
 		if (text(g, "note")[0] != '\0') {
