@@ -9,7 +9,9 @@
  * number. wait: any thread that may block and is registered with liburcu-qsbr.
  *
  * What DNS says is a stranger's word: a name that is not letters, digits, hyphens,
- * underscores and dots (RFC 1035, 5321 2.3.5) is dropped with the record that had it.
+ * underscores and dots (RFC 1035, 5321 2.3.5) is dropped with the record that had it, and so
+ * is an address that no host has (unspecified, multicast, IPv4-mapped AAAA). An
+ * internationalised domain is asked for by its A-labels.
  */
 #ifndef PST_NAMES_H
 #define PST_NAMES_H
@@ -42,7 +44,11 @@ struct pst_names_host {
 	char name[PST_NAME_MAX]; /* no trailing dot, lower case; CLIENT: the confirmed name */
 };
 
-/* An answer. Immutable in the cache. */
+/*
+ * An answer. Immutable in the cache. Of an MX answer's hosts the 16 best are looked at; each has
+ * its first address in it before any has a second, A and AAAA in turn, A first; a host's
+ * addresses are together. CLIENT: at most four names, in alphabetical order.
+ */
 struct pst_names_answer {
 	enum pst_names_status status;
 	bool secure;  /* every answer it rests on was validated by DNSSEC */
@@ -51,6 +57,7 @@ struct pst_names_answer {
 	struct pst_names_host e[]; /* MX: by preference, equals in no order: see _shuffle */
 };
 
+/* 0 stands for the number that is named. */
 struct pst_names_conf {
 	unsigned nservers;                      /* 0: the system's resolv.conf */
 	const char *servers[PST_NAMES_SERVERS]; /* "192.0.2.53" or "192.0.2.53@5353" */
@@ -68,7 +75,8 @@ struct pst_names *pst_names_new(
 /* Takes effect for questions to come; what is cached stays unless the servers changed. */
 enum pst_rc pst_names_configure(
 	struct pst_names *n, const struct pst_names_conf *conf, char *err, size_t errlen);
-/* No worker asks any more. */
+/* No worker asks or looks up any more, and no answer of a look-up is in use. Asks that are open
+ * are dropped with their cookies; who waits is told TEMPORARY. */
 void pst_names_free(struct pst_names *n);
 
 /*
@@ -109,7 +117,7 @@ void pst_names_shuffle(struct pst_names_answer *a, uint64_t seed);
 	X(joined, "questions that joined one under way")                                           \
 	X(failures, "questions that failed for now")                                               \
 	X(evictions, "answers that made room")                                                     \
-	X(dropped, "records with a name that is none")
+	X(dropped, "records with a name or address that is none")
 struct pst_names_counters {
 	PST_NAMES_COUNTERS(PST_COUNTER_MEMBER)
 };
