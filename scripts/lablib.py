@@ -547,7 +547,7 @@ class Lab:
                        for d in ("example.org", "example.net")],
             "next_hops": {"inside": {
                 "hosts": [{"name": "mail.example.org", "address": HOP4, "port": 25}],
-                "tls": "starttls", "tls_required": True, "verify": True,
+                "tls": "starttls", "level": "verify",
                 "ca_file": f"{c}/lab-ca.pem"}},
         }
 
@@ -558,7 +558,7 @@ class Lab:
             hop = {"hosts": [{"name": "mail.example.org", "address": addr, "port": port}],
                    "tls": tls}
             if tls != "none":
-                hop.update(tls_required=True, verify=True, ca_file=f"{self.dir}/certs/lab-ca.pem")
+                hop.update(level="verify", ca_file=f"{self.dir}/certs/lab-ca.pem")
             conf["next_hops"][domain] = hop
             conf["routes"].append({"domain": domain, "next_hop": domain})
         return conf

@@ -6,38 +6,23 @@
  * A check runs behind the rows of its object, whatever they found, so it trusts no
  * member: what was at fault is zero, an unresolved name is UINT32_MAX. Where a
  * fault elsewhere would only echo here, pst_config_faulty() keeps it quiet.
+ *
+ *   config_check.c         dataplane, control, metrics, dns, the whole
+ *   config_check_tls.c     model, certificates, TLS profiles, actions
+ *   config_check_mail.c    listeners, next hops, routes
+ *   config_check_policy.c  rules, map, demands that nobody can meet
  */
 #include "config_keys.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #define PORTS "/dataplane/ports"
 
-static bool
-said(const json_t *obj, const char *key)
-{
-	return json_object_get(obj, key) != NULL;
-}
-
-static bool
-said_true(const json_t *obj, const char *key)
-{
-	return json_is_true(json_object_get(obj, key));
-}
-
-static bool
-same_text(const char *a, const char *b)
-{
-	return a != NULL && b != NULL && strcmp(a, b) == 0;
-}
-
 /* RFC 1035 2.3.4: a label is 63 octets or less. */
-static void
-check_labels(struct pst_config_walk *w, const char *key, const char *domain)
+void
+pst_check_labels(struct pst_config_walk *w, const char *key, const char *domain)
 {
 	while (domain != NULL) {
 		const char *dot = strchrnul(domain, '.');
@@ -115,7 +100,7 @@ static const struct pst_config_port *
 find_port(const struct pst_config_dataplane *dp, const char *name)
 {
 	for (unsigned i = 0; i < dp->nports; i++)
-		if (same_text(dp->ports[i].name, name))
+		if (pst_same_text(dp->ports[i].name, name))
 			return &dp->ports[i];
 	return NULL;
 }
@@ -140,7 +125,7 @@ pst_check_ip_route(struct pst_config_walk *w, const json_t *obj, void *at)
 		pst_config_fault(w, "to", "has bits set behind its length");
 	if (r->port != NULL && port == NULL && !pst_config_faulty(w, PORTS))
 		pst_config_fault(w, "port", "there is no port \"%s\"", r->port);
-	if (pst_config_faulty(w, w->pointer) || !said(obj, "via"))
+	if (pst_config_faulty(w, w->pointer) || !pst_said(obj, "via"))
 		return;
 	if (pst_ip_is4(&r->via) != pst_ip_is4(&r->to.ip))
 		pst_config_fault(w, "via", "and \"to\" must be both IPv4 or both IPv6");
@@ -193,10 +178,10 @@ check_port_unique(struct pst_config_walk *w, const struct pst_config_dataplane *
 
 	for (unsigned j = 0; j < i; j++) {
 		const struct pst_config_port *b = &dp->ports[j];
-		if (same_text(a->name, b->name))
+		if (pst_same_text(a->name, b->name))
 			pst_config_fault(w, "name", "port %u has this name already", j);
-		if (same_text(a->device, b->device) &&
-			(same_text(a->iface, b->iface) || strchr(a->device, ':') != NULL))
+		if (pst_same_text(a->device, b->device) &&
+			(pst_same_text(a->iface, b->iface) || strchr(a->device, ':') != NULL))
 			pst_config_fault(w, "device", "port %u uses this device already", j);
 	}
 	for (unsigned k = 0; k < a->naddresses; k++) {
@@ -261,259 +246,41 @@ pst_check_metrics(struct pst_config_walk *w, const json_t *obj, void *at)
 
 	m->on = obj != NULL;
 	/* Counters tell about the mail: not for everybody unless somebody says so. */
-	if (m->on && !said(obj, "address"))
+	if (m->on && !pst_said(obj, "address"))
 		(void)pst_ip_parse("127.0.0.1", &m->at.ip);
 }
 
-/* ---- TLS ---- */
-
 void
-pst_check_certificate(struct pst_config_walk *w, const json_t *obj, void *at)
+pst_check_dns(struct pst_config_walk *w, const json_t *obj, void *at)
 {
-	struct pst_config_certificate *c = at;
+	struct pst_config_dns *d = at;
+	size_t was = pst_config_enter(w, "servers");
 
-	if (!said(obj, "key"))
-		c->key = c->chain;
-}
+	d->on = obj != NULL;
+	for (unsigned i = 0; i < d->names.nservers; i++) {
+		const char *at_sign = strchrnul(d->names.servers[i], '@');
+		int n = (int)(at_sign - d->names.servers[i]);
+		unsigned long port = *at_sign == '@' ? strtoul(at_sign + 1, NULL, 10) : 53;
+		char text[64];
+		struct pst_ip ip;
 
-static void
-check_versions(struct pst_config_walk *w, unsigned min, unsigned max)
-{
-	if (min != 0 && max != 0 && min > max)
-		pst_config_fault(w, "min", "is above \"max\"");
-}
-
-void
-pst_check_profile(struct pst_config_walk *w, const json_t *obj, void *at)
-{
-	struct pst_config_tls_profile *p = at;
-
-	check_versions(w, p->min_version, p->max_version);
-}
-
-void
-pst_check_action(struct pst_config_walk *w, const json_t *obj, void *at)
-{
-	/* A name that was not found is as good as none for who comes after. */
-	struct pst_config_action *a = at;
-
-	if (a->starttls_profile >= (int)w->config->nprofiles)
-		a->starttls_profile = -1;
-	if (a->implicit_profile >= (int)w->config->nprofiles)
-		a->implicit_profile = -1;
-}
-
-/* ---- listeners ---- */
-
-static bool
-is_port_address(const struct pst_config_dataplane *dp, const struct pst_ip *ip)
-{
-	for (unsigned i = 0; i < dp->nports; i++)
-		for (unsigned k = 0; k < dp->ports[i].naddresses; k++)
-			if (pst_ip_eq(&dp->ports[i].addresses[k].ip, ip))
-				return true;
-	return false;
-}
-
-static void
-check_listener_address(
-	struct pst_config_walk *w, const json_t *obj, const struct pst_config_listener *l)
-{
-	const char *text = json_string_value(json_object_get(obj, "address"));
-
-	if (text == NULL || strcmp(text, "any") == 0 || pst_config_faulty(w, PORTS))
-		return;
-	size_t was = pst_config_enter(w, "address");
-	if (!pst_config_faulty(w, w->pointer) && !is_port_address(&w->config->dataplane, &l->at.ip))
-		pst_config_fault(w, NULL, "is not an address of a port; \"any\" means all of them");
+		snprintf(text, sizeof(text), "%.*s", n, d->names.servers[i]);
+		if (pst_ip_parse(text, &ip) != PST_OK || port == 0 || port > 65535)
+			pst_config_fault(w, NULL, "\"%s\" is not the address of a server",
+				d->names.servers[i]);
+	}
 	pst_config_leave(w, was);
 }
 
-/* The action has to bring what the listener's kind of TLS needs: a profile with a certificate. */
-static void
-check_listener_tls(struct pst_config_walk *w, const struct pst_config_listener *l)
-{
-	const struct pst_config_action *a;
-	bool implicit = l->tls == PST_CONFIG_TLS_IMPLICIT;
-	const char *kind = implicit ? "implicit_profile" : "starttls_profile";
-	int profile;
-
-	if (l->action >= w->config->nactions || l->tls == PST_CONFIG_TLS_NONE)
-		return;
-	a = &w->config->actions[l->action];
-	if (a->name == NULL || pst_config_faulty(w, "/actions") ||
-		pst_config_faulty(w, "/tls_profiles"))
-		return;
-	profile = implicit ? a->implicit_profile : a->starttls_profile;
-	if (!a->inspect && implicit)
-		pst_config_fault(w, "tls",
-			"implicit TLS has to be inspected, but action \"%s\" has \"inspect\": "
-			"false",
-			a->name);
-	else if (a->inspect && profile < 0)
-		pst_config_fault(w, "action", "action \"%s\" has no %s, which this listener needs",
-			a->name, kind);
-	else if (a->inspect && w->config->profiles[profile].ncertificates == 0)
-		pst_config_fault(
-			w, "action", "the %s of action \"%s\" has no certificate", kind, a->name);
-}
-
-static const char *
-system_name(struct pst_config_walk *w)
-{
-	char name[254] = "";
-
-	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
-		return "localhost";
-	return pst_arena_printf(w->arena, "%s", name);
-}
-
-void
-pst_check_listener(struct pst_config_walk *w, const json_t *obj, void *at)
-{
-	struct pst_config_listener *l = at;
-
-	check_listener_address(w, obj, l);
-	check_listener_tls(w, l);
-	check_labels(w, "hostname", l->hostname);
-	if (l->hostname == NULL && (l->hostname = system_name(w)) == NULL)
-		pst_config_nomem(w);
-}
-
-static bool
-same_endpoint(const struct pst_endpoint *a, const struct pst_endpoint *b)
-{
-	return a->port == b->port &&
-	       (pst_ip_is_any(&a->ip) || pst_ip_is_any(&b->ip) || pst_ip_eq(&a->ip, &b->ip));
-}
-
-static void
-check_listener_unique(struct pst_config_walk *w, const struct pst_config_listener *all, unsigned i)
-{
-	bool faulty = pst_config_faulty(w, w->pointer);
-
-	for (unsigned j = 0; j < i; j++) {
-		if (same_text(all[i].name, all[j].name))
-			pst_config_fault(w, "name", "listener %u has this name already", j);
-		if (!faulty && all[j].at.port != 0 && same_endpoint(&all[i].at, &all[j].at))
-			pst_config_fault(
-				w, "port", "listener %u takes this address and port already", j);
-	}
-}
-
-/* ---- next hops and routes ---- */
-
-void
-pst_check_host(struct pst_config_walk *w, const json_t *obj, void *at)
-{
-	struct pst_config_host *h = at;
-
-	check_labels(w, "name", h->name);
-	if (json_is_string(json_object_get(obj, "address")) && !pst_config_faulty(w, w->pointer) &&
-		(pst_ip_is_any(&h->address) || pst_ip_is_multicast(&h->address)))
-		pst_config_fault(w, "address", "is not an address of a host");
-}
-
-static void
-check_hosts_unique(struct pst_config_walk *w, const struct pst_config_next_hop *h)
-{
-	for (unsigned i = 1; i < h->nhosts; i++) {
-		size_t was = pst_config_enter(w, "hosts");
-		pst_config_enter_index(w, i);
-		for (unsigned j = 0; j < i; j++)
-			if (pst_ip_eq(&h->hosts[i].address, &h->hosts[j].address) &&
-				h->hosts[i].port == h->hosts[j].port &&
-				!pst_config_faulty(w, w->pointer))
-				pst_config_fault(w, "address",
-					"host %u is at this address and port already", j);
-		pst_config_leave(w, was);
-	}
-}
-
-static void
-check_next_hop_tls(struct pst_config_walk *w, const json_t *obj, struct pst_config_next_hop *h)
-{
-	if (h->tls == PST_CONFIG_TLS_IMPLICIT && said(obj, "tls_required") && !h->tls_required)
-		pst_config_fault(w, "tls_required", "implicit TLS cannot be left out");
-	if (h->tls != PST_CONFIG_TLS_NONE || !said(obj, "tls"))
-		return;
-	if (pst_config_faulty(w, w->pointer))
-		return; /* perhaps of "tls" itself */
-	if (said_true(obj, "tls_required"))
-		pst_config_fault(w, "tls_required", "contradicts \"tls\": \"none\"");
-	if (said_true(obj, "verify"))
-		pst_config_fault(w, "verify", "contradicts \"tls\": \"none\"");
-	h->tls_required = h->verify = false;
-}
-
-void
-pst_check_next_hop(struct pst_config_walk *w, const json_t *obj, void *at)
-{
-	struct pst_config_next_hop *h = at;
-
-	check_labels(w, "verify_name", h->verify_name);
-	check_labels(w, "helo", h->helo);
-	check_versions(w, h->profile_min, h->profile_max);
-	check_hosts_unique(w, h);
-	check_next_hop_tls(w, obj, h);
-}
-
-void
-pst_check_route(struct pst_config_walk *w, const json_t *obj, void *at)
-{
-	struct pst_config_route *r = at;
-
-	check_labels(w, "domain", r->domain);
-}
-
-static int
-by_domain(const void *a, const void *b)
-{
-	const struct pst_config_route *x = *(const struct pst_config_route *const *)a;
-	const struct pst_config_route *y = *(const struct pst_config_route *const *)b;
-	int order =
-		strcasecmp(x->domain != NULL ? x->domain : "", y->domain != NULL ? y->domain : "");
-
-	return order != 0 ? order : (x > y) - (x < y);
-}
-
-/* There may be a great many: sorted, equal ones stand together, the first of them first. */
-static void
-check_routes_unique(struct pst_config_walk *w, const struct pst_config *c)
-{
-	const struct pst_config_route **sorted;
-
-	sorted = malloc(sizeof(struct pst_config_route *) * (c->nroutes + 1));
-	if (sorted == NULL) {
-		pst_config_nomem(w);
-		return;
-	}
-	for (unsigned i = 0; i < c->nroutes; i++)
-		sorted[i] = &c->routes[i];
-	qsort(sorted, c->nroutes, sizeof(struct pst_config_route *), by_domain);
-	for (unsigned i = 1; i < c->nroutes; i++) {
-		const char *a = sorted[i - 1]->domain, *b = sorted[i]->domain;
-		size_t was = pst_config_enter(w, "routes");
-
-		pst_config_enter_index(w, (size_t)(sorted[i] - c->routes));
-		if (a != NULL && b != NULL && strcasecmp(a, b) == 0)
-			pst_config_fault(w, "domain", "route %zu is for this domain already",
-				(size_t)(sorted[i - 1] - c->routes));
-		pst_config_leave(w, was);
-	}
-	free(sorted);
-}
+/* ---- the whole ---- */
 
 void
 pst_check_whole(struct pst_config_walk *w, const json_t *obj, void *at)
 {
 	struct pst_config *c = at;
 
-	for (unsigned i = 0; i < c->nlisteners; i++) {
-		size_t was = pst_config_enter(w, "listeners");
-		pst_config_enter_index(w, i);
-		check_listener_unique(w, c->listeners, i);
-		pst_config_leave(w, was);
-	}
-	check_routes_unique(w, c);
+	pst_check_model(w, c);
+	pst_check_listeners(w, c);
+	pst_check_routes(w, c);
+	pst_check_demands(w, c);
 }

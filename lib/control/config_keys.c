@@ -1,67 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Every key of the configuration, section by section: kind, where it goes, range,
- * default, and the sentence the reference manual prints. Read a row as
+ * default, and the sentence the reference manual prints. config_rows.h says how a row
+ * reads. After a change run scripts/config-doc, which rewrites the JSON Schema and
+ * docs/configuration.md.
  *
- *   {KIND("key", struct, member, ...), extras, .help = "..."}
- *
- * Times are written in ms here and in seconds in the JSON. After a change run
- * scripts/config-doc, which rewrites the JSON Schema and docs/configuration.md.
+ *   config_keys.c         the whole, dataplane, log, control, metrics, limits, dns
+ *   config_keys_tls.c     models, certificates, TLS profiles, actions
+ *   config_keys_mail.c    listeners, next hops, routes
+ *   config_keys_policy.c  policy
  */
-#include "config_keys.h"
-
-#include <pst_smtp.h>
-#include <pst_smtp_server.h>
-
-#define AT(stru, member)                                                                           \
-	.offset = offsetof(struct stru, member), .size = sizeof(((struct stru *)0)->member)
-#define COUNTED(stru, member, n)                                                                   \
-	.offset = offsetof(struct stru, member), .count = offsetof(struct stru, n)
-
-#define BOOL(key, stru, member, yes)                                                               \
-	.name = key, .kind = PST_KEY_BOOL, AT(stru, member), .dflt = yes
-#define UINT(key, stru, member, lo, hi, absent_value)                                              \
-	.name = key, .kind = PST_KEY_UINT, AT(stru, member), .min = lo, .max = hi,                 \
-	.dflt = absent_value
-#define SECONDS(key, stru, member, lo, hi, absent_value)                                           \
-	.name = key, .kind = PST_KEY_SECONDS, AT(stru, member), .min = lo, .max = hi,              \
-	.dflt = absent_value, .unit = "s"
-#define ENUM(key, stru, member, list, absent_value)                                                \
-	.name = key, .kind = PST_KEY_ENUM, AT(stru, member), .words = list, .dflt = absent_value
-#define FLAGS(key, stru, member, list)                                                             \
-	.name = key, .kind = PST_KEY_FLAGS, AT(stru, member), .words = list
-#define TEXT(key, stru, member, f, longest)                                                        \
-	.name = key, .kind = PST_KEY_TEXT, AT(stru, member), .form = &(f), .max = longest
-#define FILENAME(key, stru, member) .name = key, .kind = PST_KEY_FILE, AT(stru, member)
-#define ADDRESS(key, stru, member)  .name = key, .kind = PST_KEY_IP, AT(stru, member)
-#define PREFIX(key, stru, member)   .name = key, .kind = PST_KEY_PREFIX, AT(stru, member)
-#define UINTS(key, stru, member, n, lo, hi, least, most)                                           \
-	.name = key, .kind = PST_KEY_UINTS, COUNTED(stru, member, n), .min = lo, .max = hi,        \
-	.min_items = least, .max_items = most
-#define PREFIXES(key, stru, member, n, least, most)                                                \
-	.name = key, .kind = PST_KEY_PREFIXES, COUNTED(stru, member, n), .min_items = least,       \
-	.max_items = most
-#define REF(key, stru, member, t) .name = key, .kind = PST_KEY_REF, AT(stru, member), .type = &(t)
-#define REFS(key, stru, member, n, t)                                                              \
-	.name = key, .kind = PST_KEY_REFS, COUNTED(stru, member, n), .type = &(t)
-#define OBJECT(key, stru, member, t)                                                               \
-	.name = key, .kind = PST_KEY_OBJECT, AT(stru, member), .type = &(t)
-#define ARRAY(key, stru, member, n, t)                                                             \
-	.name = key, .kind = PST_KEY_ARRAY, COUNTED(stru, member, n), .type = &(t)
-#define MAP(key, stru, member, n, t)                                                               \
-	.name = key, .kind = PST_KEY_MAP, COUNTED(stru, member, n), .type = &(t)
-#define OPTIONS(key, stru, member, n, f, most)                                                     \
-	.name = key, .kind = PST_KEY_OPTIONS, COUNTED(stru, member, n), .form = &(f),              \
-	.max_items = most
-#define LATER(key)   .name = key, .kind = PST_KEY_LATER
-#define REFUSED(key) .name = key, .kind = PST_KEY_REFUSED
-#define REQUIRED     .required = true
-
-#define DAY 86400000u /* ms */
+#include "config_build.h"
+#include "config_rows.h"
 
 /* ---- forms and words ---- */
 
-static const struct pst_key_form name_form = {
+const struct pst_key_form pst_form_name = {
 	"^[A-Za-z0-9][A-Za-z0-9._-]*$", "must be a name: letters, digits, '.', '_' and '-'"};
 static const struct pst_key_form port_name_form = {
 	"^[A-Za-z0-9][A-Za-z0-9_-]*$", "must be a name: letters, digits, '_' and '-'"};
@@ -73,22 +27,8 @@ static const struct pst_key_form mac_form = {"^[0-9A-Fa-f][02468ACEace](:[0-9A-F
 	"must be a unicast MAC address such as 02:00:00:00:00:01"};
 static const struct pst_key_form option_value_form = {
 	"^[A-Za-z0-9_./:@+-]+$", "must be letters, digits and any of _./:@+-"};
-/* Underscores do occur in host names in the wild; a trailing dot does not belong in SMTP. */
-static const struct pst_key_form host_form = {"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\\.[A-Za-"
-					      "z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$",
-	"must be a host name: labels of letters, digits and '-', with dots between"};
-/* The same with internationalised labels: recipients may come as U-labels (RFC 6531) too. */
-#define LABEL_CHAR "[^ -,./:-@[-^`{-~]"
-#define LABELS     LABEL_CHAR "+(\\." LABEL_CHAR "+)*"
-static const struct pst_key_form domain_form = {"^(\\*|(\\*\\.)?" LABELS
-						"|\\[(IPv6:)?[0-9A-Fa-f:.]+\\])$",
-	"must be a domain, \"*.domain\" for its subdomains, \"*\" for all others, or an address "
-	"literal"};
 static const struct pst_key_form group_form = {
 	"^[A-Za-z_][A-Za-z0-9_.-]*$", "must be the name of a group"};
-static const struct pst_key_form openssl_form = {
-	"^[A-Za-z0-9_+:!@=.-]+$", "must be an OpenSSL list with ':' between the names"};
-
 static const struct pst_key_word hugepages_words[] = {
 	{"auto", PST_HUGE_AUTO}, {"on", PST_HUGE_ON}, {"off", PST_HUGE_OFF}, {NULL}};
 static const struct pst_key_word idle_words[] = {
@@ -98,24 +38,6 @@ static const struct pst_key_word log_formats[] = {
 	{"text", PST_LOG_TEXT}, {"json", PST_LOG_JSON}, {NULL}};
 static const struct pst_key_word log_levels[] = {{"error", PST_LOG_ERROR}, {"warn", PST_LOG_WARN},
 	{"info", PST_LOG_INFO}, {"debug", PST_LOG_DEBUG}, {NULL}};
-#define OLD_TLS "TLS 1.0 and 1.1 are not available in this version; say \"1.2\" or \"1.3\""
-static const struct pst_key_word tls_versions[] = {
-	{"1.0", 0, OLD_TLS}, {"1.1", 0, OLD_TLS}, {"1.2", 0x0303}, {"1.3", 0x0304}, {NULL}};
-static const struct pst_key_word tls_modes[] = {{"none", PST_CONFIG_TLS_NONE},
-	{"starttls", PST_CONFIG_TLS_STARTTLS}, {"implicit", PST_CONFIG_TLS_IMPLICIT}, {NULL}};
-static const struct pst_key_word newline_words[] = {
-	{"reject", PST_SMTP_BARE_REJECT}, {"normalize", PST_SMTP_BARE_NORMALIZE}, {NULL}};
-static const struct pst_key_word reuse_words[] = {
-	{"off", PST_REUSE_OFF}, {"session", PST_REUSE_SESSION}, {"class", PST_REUSE_CLASS}, {NULL}};
-static const struct pst_key_word keyword_words[] = {{"PIPELINING", PST_SMTP_PIPELINING},
-	{"SIZE", PST_SMTP_SIZE}, {"8BITMIME", PST_SMTP_8BITMIME},
-	{"ENHANCEDSTATUSCODES", PST_SMTP_ENHANCEDSTATUSCODES}, {"STARTTLS", PST_SMTP_STARTTLS},
-	{"SMTPUTF8", PST_SMTP_SMTPUTF8}, {"DSN", PST_SMTP_DSN}, {"CHUNKING", PST_SMTP_CHUNKING},
-	{NULL}};
-
-#define NO_SSL(v)                                                                                  \
-	"unsupported_by_crypto_library: OpenSSL 3 has no SSL " v ", so it cannot be allowed"
-
 /* ---- dataplane ---- */
 
 static const struct pst_key port_keys[] = {
@@ -308,143 +230,41 @@ static const struct pst_key limits_keys[] = {
 static const struct pst_key_type limits_type = {
 	"limits", sizeof(struct pst_config_limits), limits_keys};
 
-/* ---- certificates, profiles, actions ---- */
+/* ---- dns ---- */
 
-static const struct pst_key certificate_keys[] = {
-	{FILENAME("chain", pst_config_certificate, chain), REQUIRED,
-		.help = "PEM file: the certificate, then its intermediates."},
-	{FILENAME("key", pst_config_certificate, key), .absent = "`chain`",
-		.help = "PEM file with the private key."},
+static const struct pst_key_form server_form = {"^[0-9A-Fa-f:.]+(@[0-9]{1,5})?$",
+	"must be an address, with \"@PORT\" behind it if that is not 53"};
+
+static const struct pst_key dns_keys[] = {
+	{TEXTS("servers", pst_config_dns, names.servers, names.nservers, server_form, 52,
+		 PST_NAMES_SERVERS),
+		.size = sizeof(((struct pst_config_dns *)0)->names.servers),
+		.absent = "the system's resolv.conf",
+		.help = "Resolvers on the kernel's network, `ADDRESS` or `ADDRESS@PORT`."},
+	{SECONDS("timeout", pst_config_dns, names.timeout_ms, 100, 60000, 5000),
+		.help = "Of one question, all its lookups together."},
+	{UINT("cache", pst_config_dns, names.cache, 16, 10000000, 10000),
+		.help = "Answers kept; the least recently used goes first."},
+	{UINT("max_ttl", pst_config_dns, names.max_ttl_s, 1, 604800, 86400), .unit = "s",
+		.help = "An answer is kept for its TTL, and no longer than this."},
+	{UINT("negative_ttl", pst_config_dns, names.negative_ttl_s, 1, 86400, 300), .unit = "s",
+		.help = "The same for the answer that there is no such name."},
+	{UINT("failure_ttl", pst_config_dns, names.failure_ttl_s, 1, 3600, 5), .unit = "s",
+		.help = "How long a failed question is not asked again."},
+	{BOOL("client_names", pst_config_dns, client_names, true),
+		.help = "Ask for the names of clients, for the log, `Received` and lists."},
 	{NULL}};
-static const struct pst_key_type certificate_type = {"certificate",
-	sizeof(struct pst_config_certificate), certificate_keys, pst_check_certificate, &name_form};
+static const struct pst_key_type dns_type = {
+	"dns", sizeof(struct pst_config_dns), dns_keys, pst_check_dns};
 
-#define TLS_LISTS(stru)                                                                            \
-	{TEXT("ciphers", stru, ciphers, openssl_form, 4096), .absent = "OpenSSL's own",            \
-		.help = "TLS 1.2 cipher list, as OpenSSL writes it."},                             \
-		{TEXT("ciphersuites", stru, ciphersuites, openssl_form, 4096),                     \
-			.absent = "OpenSSL's own", .help = "TLS 1.3 cipher suites."},              \
-		{TEXT("groups", stru, groups, openssl_form, 4096), .absent = "OpenSSL's own",      \
-			.help = "Key exchange groups."},                                           \
-		{REFUSED("allow_sslv3"), .help = NO_SSL("3.0")},                                   \
-	{                                                                                          \
-		REFUSED("allow_sslv2"), .help = NO_SSL("2.0")                                      \
-	}
+/* ---- what is there without being said: read-only, to be used by name, or cloned ---- */
 
-static const struct pst_key profile_keys[] = {
-	{ENUM("min", pst_config_tls_profile, min_version, tls_versions, 0x0303),
-		.help = "Lowest TLS version."},
-	{ENUM("max", pst_config_tls_profile, max_version, tls_versions, 0x0304),
-		.help = "Highest TLS version."},
-	{REFS("certificates", pst_config_tls_profile, certificates, ncertificates,
-		 certificate_type),
-		.max_items = 64,
-		.help = "Certificates to choose from by server name and key type; the first is the "
-			"default."},
-	{UINT("tickets", pst_config_tls_profile, tickets, 0, 2, 0),
-		.help = "Session tickets sent after a handshake."},
-	TLS_LISTS(pst_config_tls_profile), {NULL}};
-static const struct pst_key_type profile_type = {"TLS profile",
-	sizeof(struct pst_config_tls_profile), profile_keys, pst_check_profile, &name_form};
-
-static const struct pst_key action_keys[] = {
-	{BOOL("inspect", pst_config_action, inspect, true),
-		.help = "Inspect content inside TLS. Off: STARTTLS is not offered."},
-	{REF("starttls_profile", pst_config_action, starttls_profile, profile_type),
-		.help = "TLS profile behind STARTTLS."},
-	{REF("implicit_profile", pst_config_action, implicit_profile, profile_type),
-		.help = "TLS profile of listeners with implicit TLS."},
-	{NULL}};
-static const struct pst_key_type action_type = {
-	"action", sizeof(struct pst_config_action), action_keys, pst_check_action, &name_form};
-
-/* ---- listeners ---- */
-
-static const struct pst_key listener_keys[] = {
-	{TEXT("name", pst_config_listener, name, name_form, 64), REQUIRED,
-		.help = "The listener's name in logs and status."},
-	{ADDRESS("address", pst_config_listener, at.ip), .also = "any", .absent = "`any`",
-		.help = "An address of a port, or `any` for all of them."},
-	{UINT("port", pst_config_listener, at.port, 1, 65535, 25), .help = "TCP port."},
-	{ENUM("tls", pst_config_listener, tls, tls_modes, PST_CONFIG_TLS_STARTTLS),
-		.help = "`none`; `starttls` offers it; `implicit` begins with the handshake."},
-	{REF("action", pst_config_listener, action, action_type), REQUIRED,
-		.help = "The action that says how TLS is treated."},
-	{TEXT("hostname", pst_config_listener, hostname, host_form, 253),
-		.absent = "the system's name",
-		.help = "Own name in the greeting, EHLO and `Received`."},
-	{FLAGS("discard_keywords", pst_config_listener, discard_keywords, keyword_words),
-		.help = "EHLO keywords that are not advertised."},
-	{ENUM("bare_newline", pst_config_listener, bare_newline, newline_words,
-		 PST_SMTP_BARE_REJECT),
-		.help = "A CR or LF alone in a message: refused with 550 5.6.0, or made CRLF."},
-	{BOOL("received", pst_config_listener, received, true),
-		.help = "Add a `Received` field to each message."},
-	{NULL}};
-static const struct pst_key_type listener_type = {
-	"listener", sizeof(struct pst_config_listener), listener_keys, pst_check_listener};
-
-/* ---- next hops and routes ---- */
-
-static const struct pst_key host_keys[] = {
-	{TEXT("name", pst_config_host, name, host_form, 253), .absent = "the address",
-		.help = "Host name, for verification and logs."},
-	{ADDRESS("address", pst_config_host, address), REQUIRED, .help = "Where to connect."},
-	{UINT("port", pst_config_host, port, 1, 65535, 25), .help = "TCP port."},
-	{UINT("priority", pst_config_host, priority, 0, 65535, 10),
-		.help = "Lower is tried first; equals in turn, as with MX records."},
-	{NULL}};
-static const struct pst_key_type host_type = {
-	"host", sizeof(struct pst_config_host), host_keys, pst_check_host};
-
-static const struct pst_key next_hop_keys[] = {
-	{ARRAY("hosts", pst_config_next_hop, hosts, nhosts, host_type), REQUIRED, .min_items = 1,
-		.max_items = 256, .help = "Its hosts."},
-	{ENUM("tls", pst_config_next_hop, tls, tls_modes, PST_CONFIG_TLS_STARTTLS),
-		.help = "`none`, `starttls`, or `implicit` (TLS from the first byte)."},
-	{BOOL("tls_required", pst_config_next_hop, tls_required, true),
-		.absent = "true, with `tls` `none` false",
-		.help = "Without TLS the message is put off with 451; off: it may go in clear."},
-	{BOOL("verify", pst_config_next_hop, verify, true),
-		.absent = "true, with `tls` `none` false",
-		.help = "Verify certificate chain and name."},
-	{FILENAME("ca_file", pst_config_next_hop, ca_file), .absent = "the system's",
-		.help = "PEM file with the trusted authorities."},
-	{TEXT("verify_name", pst_config_next_hop, verify_name, host_form, 253),
-		.absent = "the host's name", .help = "Name the certificate has to carry."},
-	{TEXT("helo", pst_config_next_hop, helo, host_form, 253),
-		.absent = "the listener's `hostname`", .help = "Own name in EHLO."},
-	{ENUM("min", pst_config_next_hop, profile_min, tls_versions, 0x0303),
-		.help = "Lowest TLS version."},
-	{ENUM("max", pst_config_next_hop, profile_max, tls_versions, 0x0304),
-		.help = "Highest TLS version."},
-	TLS_LISTS(pst_config_next_hop),
-	{ENUM("reuse", pst_config_next_hop, reuse, reuse_words, PST_REUSE_CLASS),
-		.help = "Keep connections for further messages: `off`; of the same client "
-			"`session`; of the same route `class`."},
-	{UINT("reuse_messages", pst_config_next_hop, reuse_messages, 1, 1000000, 100),
-		.help = "Messages over one connection."},
-	{SECONDS("reuse_idle", pst_config_next_hop, reuse_idle_ms, 1, DAY, 30000),
-		.help = "An unused connection is closed after this time."},
-	{SECONDS("reuse_age", pst_config_next_hop, reuse_age_ms, 1, DAY, 300000),
-		.help = "A connection is not used again when older."},
-	{UINT("max_tries", pst_config_next_hop, max_tries, 1, 256, 5),
-		.help = "Addresses tried for one transaction before 451 4.4.1."},
-	{BOOL("expose_upstream_text", pst_config_next_hop, expose_upstream_text, true),
-		.help = "Pass on the text of the next hop's replies, not only the codes."},
-	{NULL}};
-static const struct pst_key_type next_hop_type = {"next hop", sizeof(struct pst_config_next_hop),
-	next_hop_keys, pst_check_next_hop, &name_form};
-
-static const struct pst_key route_keys[] = {
-	{TEXT("domain", pst_config_route, domain, domain_form, 253), REQUIRED,
-		.help = "Recipient domain, compared without regard to case; \"*.d\": subdomains of "
-			"d, \"*\": whatever has no route of its own. The most exact route wins."},
-	{REF("next_hop", pst_config_route, next_hop, next_hop_type), REQUIRED,
-		.help = "Where its mail goes."},
-	{NULL}};
-static const struct pst_key_type route_type = {
-	"route", sizeof(struct pst_config_route), route_keys, pst_check_route};
+#define PREDEFINED_PROFILES                                                                        \
+	"{\"standard\": {\"min\": \"1.2\", \"max\": \"1.3\", \"sender\": {\"pfs\": \"allowed\"},"  \
+	" \"recipient\": {\"pfs\": \"allowed\"}}}"
+#define PREDEFINED_ACTIONS                                                                         \
+	"{\"standard\": {\"inspect\": true, \"starttls_profile\": \"standard\","                   \
+	" \"implicit_profile\": \"standard\"}, \"plain\": {\"inspect\": false}}"
 
 /* ---- the whole; what is referred to stands before what refers ---- */
 
@@ -457,19 +277,28 @@ static const struct pst_key root_keys[] = {{UINT("version", pst_config, version,
 	{OBJECT("metrics", pst_config, metrics, metrics_type),
 		.help = "Where metrics are served over HTTP; without this section nowhere."},
 	{OBJECT("limits", pst_config, limits, limits_type), .help = "Limits and time-outs."},
-	{LATER("models"), .help = "Models of the gateway."},
-	{MAP("certificates", pst_config, certificates, ncertificates, certificate_type),
+	{OBJECT("dns", pst_config, dns, dns_type),
+		.help = "Who is asked for names; without this section no name is ever asked for."},
+	{TEXT("model", pst_config, model, pst_form_name, 64), .text = "generic",
+		.help = "Which of `models` this gateway is; the option `--model` outranks it."},
+	{MAP("models", pst_config, models, nmodels, pst_type_model), .instead = PST_MODELS_JSON,
+		.absent = "the table in config/models.json",
+		.help = "What models of the gateway can do, by name."},
+	{MAP("certificates", pst_config, certificates, ncertificates, pst_type_certificate),
 		.help = "Own certificates by name."},
-	{MAP("tls_profiles", pst_config, profiles, nprofiles, profile_type),
+	{MAP("tls_profiles", pst_config, profiles, nprofiles, pst_type_profile),
+		.predefined = PREDEFINED_PROFILES,
 		.help = "How TLS is spoken with clients, by name."},
-	{MAP("actions", pst_config, actions, nactions, action_type),
-		.help = "Proxy actions by name."},
-	{MAP("next_hops", pst_config, next_hops, nnext_hops, next_hop_type),
+	{MAP("actions", pst_config, actions, nactions, pst_type_action),
+		.predefined = PREDEFINED_ACTIONS, .help = "Proxy actions by name."},
+	{MAP("next_hops", pst_config, next_hops, nnext_hops, pst_type_next_hop),
 		.help = "Mail servers behind the gateway, by name."},
-	{ARRAY("listeners", pst_config, listeners, nlisteners, listener_type), REQUIRED,
+	{ARRAY("listeners", pst_config, listeners, nlisteners, pst_type_listener), REQUIRED,
 		.max_items = 1024, .help = "Where clients connect."},
-	{ARRAY("routes", pst_config, routes, nroutes, route_type), .max_items = 1000000,
+	{ARRAY("routes", pst_config, routes, nroutes, pst_type_route), .max_items = 1000000,
 		.help = "Which next hop takes which recipients."},
-	{LATER("policy"), .help = "Rules."}, {LATER("crypto"), .help = "Crypto engines."}, {NULL}};
+	{OBJECT("policy", pst_config, policy, pst_type_policy),
+		.help = "Who must encrypt, and how well."},
+	{LATER("crypto"), .help = "Crypto engines."}, {NULL}};
 const struct pst_key_type pst_config_type = {
 	"configuration", sizeof(struct pst_config), root_keys, pst_check_whole};

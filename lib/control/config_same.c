@@ -66,6 +66,25 @@ same_options(const struct pst_key *k, const char *a, const char *b)
 }
 
 static bool
+same_texts(const struct pst_key *k, const char *a, const char *b)
+{
+	unsigned n = count_at(k, a);
+	const char *const *x = (const void *)(a + k->offset), *const *y =
+								      (const void *)(b + k->offset);
+
+	if (k->size == 0) {
+		memcpy(&x, a + k->offset, sizeof(x));
+		memcpy(&y, b + k->offset, sizeof(y));
+	}
+	if (n != count_at(k, b))
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (!same_text(x[i], y[i]))
+			return false;
+	return true;
+}
+
+static bool
 same_list(const struct pst_key *k, const char *a, const char *b)
 {
 	unsigned n = count_at(k, a);
@@ -92,6 +111,8 @@ same_leaf(const struct pst_key *k, const char *a, const char *b)
 	case PST_KEY_UINTS:
 	case PST_KEY_PREFIXES:
 		return same_list(k, a, b);
+	case PST_KEY_TEXTS:
+		return same_texts(k, a, b);
 	case PST_KEY_OPTIONS:
 		return same_options(k, a, b);
 	case PST_KEY_LATER:

@@ -463,6 +463,44 @@ value_refs(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, 
 	*(unsigned *)((char *)at + k->count) = n;
 }
 
+/* Elements at fault are left out of an allocated list: nobody meets a NULL. */
+static void
+value_texts(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, void *at)
+{
+	const char **list = (const char **)((char *)at + k->offset);
+	const json_t *item;
+	unsigned n = 0;
+	size_t i;
+
+	if (!json_is_array(v)) {
+		wrong_kind(w, "an array", v);
+		return;
+	}
+	if (json_array_size(v) < k->min_items || json_array_size(v) > k->max_items) {
+		pst_config_fault(w, NULL, "must hold %u to %u elements, not %zu", k->min_items,
+			k->max_items, json_array_size(v));
+		return;
+	}
+	if (k->size == 0) {
+		list = pst_arena_alloc(w->arena, json_array_size(v) * sizeof(*list));
+		if (list == NULL) {
+			pst_config_nomem(w);
+			return;
+		}
+		memcpy((char *)at + k->offset, &list, sizeof(list));
+	}
+	json_array_foreach(v, i, item)
+	{
+		size_t was = pst_config_enter_index(w, i);
+		const char *s = pst_config_text(w, NULL, item, k->form, (size_t)k->max);
+
+		if (s != NULL)
+			list[n++] = s;
+		pst_config_leave(w, was);
+	}
+	*(unsigned *)((char *)at + k->count) = n;
+}
+
 static const struct pst_key_form option_key = {
 	"^[A-Za-z0-9_]+$", "must be letters, digits and '_'"};
 
@@ -518,6 +556,7 @@ pst_config_value(struct pst_config_walk *w, const struct pst_key *k, const json_
 		[PST_KEY_PREFIX] = value_prefix,
 		[PST_KEY_UINTS] = value_list,
 		[PST_KEY_PREFIXES] = value_list,
+		[PST_KEY_TEXTS] = value_texts,
 		[PST_KEY_REF] = value_ref,
 		[PST_KEY_REFS] = value_refs,
 		[PST_KEY_OPTIONS] = value_options,

@@ -172,6 +172,22 @@ walk_member(struct pst_config_walk *w, const struct pst_key_type *type, const js
 		walk_object(w, type, v, at);
 }
 
+bool
+pst_config_says_nothing(const json_t *v)
+{
+	const char *name;
+	json_t *item;
+
+	if (v == NULL || !json_is_object(v))
+		return v == NULL;
+	json_object_foreach((json_t *)v, name, item)
+	{
+		if (!is_comment(name))
+			return false;
+	}
+	return true;
+}
+
 /* Room for n elements of k's type; the pointer goes to the row's member. */
 static char *
 allocate(struct pst_config_walk *w, const struct pst_key *k, size_t n, void *at)
@@ -221,7 +237,8 @@ walk_array(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, 
 	}
 }
 
-#define NAME_MAX_CHARS 64
+#define NAME_MAX_CHARS   64  /* where a type says nothing */
+#define NAME_MAX_LONGEST 300 /* of all types */
 
 static bool
 name_key(char *buf, size_t size, const struct pst_key_type *type, const char *name)
@@ -234,7 +251,7 @@ void
 pst_config_name_set(struct pst_config_walk *w, const struct pst_key_type *type, const char *name,
 	unsigned index)
 {
-	char key[64 + 4 * NAME_MAX_CHARS];
+	char key[64 + 4 * NAME_MAX_LONGEST];
 
 	if (name_key(key, sizeof(key), type, name) &&
 		json_object_set_new(w->names, key, json_integer(index)) != 0)
@@ -245,7 +262,7 @@ long
 pst_config_name_get(
 	const struct pst_config_walk *w, const struct pst_key_type *type, const char *name)
 {
-	char key[64 + 4 * NAME_MAX_CHARS];
+	char key[64 + 4 * NAME_MAX_LONGEST];
 	const json_t *found = NULL;
 
 	if (name_key(key, sizeof(key), type, name))
@@ -259,7 +276,8 @@ map_element(struct pst_config_walk *w, const struct pst_key *k, const char *name
 {
 	size_t was = pst_config_enter(w, name);
 	json_t *text = json_string(name);
-	const char *copy = pst_config_text(w, NULL, text, k->type->names, NAME_MAX_CHARS);
+	const char *copy = pst_config_text(w, NULL, text, k->type->names,
+		k->type->names_max != 0 ? k->type->names_max : NAME_MAX_CHARS);
 
 	json_decref(text);
 	memcpy(elem, &copy, sizeof(copy)); /* the name is the first member */
@@ -267,24 +285,27 @@ map_element(struct pst_config_walk *w, const struct pst_key *k, const char *name
 	pst_config_leave(w, was);
 }
 
-static void
-walk_map(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, void *at)
+/* The elements of one object; room for them was made. Returns where the next one goes. */
+static char *
+map_elements(
+	struct pst_config_walk *w, const struct pst_key *k, const json_t *v, void *at, char *elem)
 {
 	const char *name;
 	json_t *item;
-	char *elem;
 
-	if (!json_is_object(v)) {
-		pst_config_fault(w, NULL, "must be an object, not %s", pst_config_json_kind(v));
-		return;
-	}
-	elem = allocate(w, k, json_object_size(v), at);
-	if (elem == NULL)
-		return;
 	json_object_foreach((json_t *)v, name, item)
 	{
 		if (is_comment(name)) {
 			check_comment(w, item);
+			continue;
+		}
+		if (w->predefined && pst_config_name_get(w, k->type, name) >= 0) {
+			size_t was = pst_config_enter(w, name);
+			pst_config_fault(w, NULL,
+				"predefined: the %s \"%s\" cannot be changed; clone it under "
+				"another name",
+				k->type->what, name);
+			pst_config_leave(w, was);
 			continue;
 		}
 		pst_config_name_set(w, k->type, name, *(unsigned *)((char *)at + k->count));
@@ -292,6 +313,36 @@ walk_map(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, vo
 		map_element(w, k, name, item, elem);
 		elem += k->type->size;
 	}
+	return elem;
+}
+
+static json_t *
+built_in(struct pst_config_walk *w, const char *json)
+{
+	json_t *v = json != NULL ? json_loads(json, JSON_REJECT_DUPLICATES, NULL) : json_object();
+
+	if (v == NULL)
+		pst_config_nomem(w); /* tests read every text that is built in */
+	return v;
+}
+
+static void
+walk_map(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, void *at)
+{
+	json_t *more = built_in(
+		w, pst_config_says_nothing(v) && k->instead != NULL ? k->instead : k->predefined);
+	char *elem;
+
+	if (v != NULL && !json_is_object(v))
+		pst_config_fault(w, NULL, "must be an object, not %s", pst_config_json_kind(v));
+	elem = allocate(w, k, json_object_size(v) + json_object_size(more), at);
+	if (elem != NULL && json_is_object(v))
+		elem = map_elements(w, k, v, at, elem);
+	w->predefined = true;
+	if (elem != NULL && more != NULL)
+		(void)map_elements(w, k, more, at, elem);
+	w->predefined = false;
+	json_decref(more);
 }
 
 static void
@@ -352,7 +403,7 @@ walk_key(struct pst_config_walk *w, const struct pst_key *k, const json_t *obj, 
 		return;
 	}
 	was = pst_config_enter(w, k->name);
-	if (v != NULL)
+	if (v != NULL || k->kind == PST_KEY_MAP)
 		walk_present(w, k, v, at);
 	else if (k->kind == PST_KEY_OBJECT)
 		walk_object(w, k->type, NULL, (char *)at + k->offset);

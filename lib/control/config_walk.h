@@ -30,6 +30,8 @@ enum pst_key_kind {
 	PST_KEY_PREFIX,   /* "address/length" */
 	PST_KEY_UINTS,    /* array of whole numbers into a C array of max_items */
 	PST_KEY_PREFIXES, /* array of prefixes into a C array of max_items */
+	PST_KEY_TEXTS,    /* array of strings of a form: allocated, or, where the row has a
+			     size, into a C array of max_items */
 	PST_KEY_REF,      /* a name in another map; kept as index */
 	PST_KEY_REFS,     /* array of such names; allocated */
 	PST_KEY_OBJECT,   /* nested struct of `type`, in place */
@@ -70,7 +72,10 @@ struct pst_key {
 	const struct pst_key_word *words;
 	const struct pst_key_form *form;
 	const struct pst_key_type
-		*type;      /* of OBJECT, ARRAY, MAP; REF, REFS: of the map's elements */
+		*type; /* of OBJECT, ARRAY, MAP; REF, REFS: of the map's elements */
+	/* MAP: JSON that is read as well. In place of a map that is absent or empty, or behind the
+	 * document's own elements, which must not have these names. */
+	const char *instead, *predefined;
 	const char *unit;   /* for the reference only */
 	const char *absent; /* for the reference: what the default is when no value says it */
 	const char *help;   /* one sentence */
@@ -85,6 +90,7 @@ struct pst_key_type {
 	/* obj: the JSON, to see what was said explicitly. at: the struct, filled. May be NULL. */
 	void (*check)(struct pst_config_walk *w, const json_t *obj, void *at);
 	const struct pst_key_form *names; /* of a map's keys, kept in the struct's first member */
+	size_t names_max;                 /* characters of such a key; 0: 64 */
 };
 
 struct pst_config_walk {
@@ -94,6 +100,7 @@ struct pst_config_walk {
 	const char *dir; /* of the configuration, for relative paths */
 	json_t *names;   /* "what\nname" -> index, of all maps read so far */
 	unsigned faults;
+	bool predefined;     /* what is read now is not the document's */
 	const char *pattern; /* that `compiled` is; NULL: none */
 	regex_t compiled;
 	size_t len;         /* of pointer */
@@ -123,6 +130,9 @@ void pst_config_fault(struct pst_config_walk *w, const char *key, const char *fm
 	PST_PRINTF(3, 4);
 /* Was something below this pointer found wrong? Then what depends on it is not judged. */
 bool pst_config_faulty(const struct pst_config_walk *w, const char *pointer);
+
+/* Is v an object without anything but comments, or not there at all? */
+bool pst_config_says_nothing(const json_t *v);
 
 /* Moves into a member or element and back: len = enter(...); ...; leave(w, len). */
 size_t pst_config_enter(struct pst_config_walk *w, const char *key);

@@ -426,7 +426,7 @@ def required_tls_that_is_not_offered_puts_mail_off(t):
 
 @case()
 def optional_tls_that_is_not_offered_lets_mail_go_in_clear(t):
-    h = t.scripted(tls_required=False)
+    h = t.scripted(level="may")
     h.tls = "none"
     with begin(t) as c:
         assert c.mail("a@example.com", ["b@example.org"], BODY).code == 250
@@ -447,8 +447,8 @@ def a_certificate_that_does_not_verify_puts_mail_off(t):
     inside = conf["next_hops"]["inside"]
     conf["next_hops"]["name"] = {**inside, "hosts": [{"name": "mail.example.org",
                                                       "address": "192.0.2.22"}]}
-    conf["next_hops"]["trusting"] = {**inside, "verify": False}
-    conf["next_hops"]["named"] = {**conf["next_hops"]["name"], "verify_name": "other.example.org"}
+    conf["next_hops"]["trusting"] = {**inside, "level": "encrypt"}
+    conf["next_hops"]["named"] = {**conf["next_hops"]["name"], "match": ["other.example.org"]}
     conf["routes"] = [{"domain": f"{n}.example", "next_hop": n}
                       for n in ("inside", "name", "trusting", "named")]
     t.gateway(conf)
@@ -494,7 +494,7 @@ def a_message_that_went_round_is_refused(t):
 @case(timeout=40)
 def our_own_mail_coming_back_is_a_loop(t):
     """The next hop is the gateway itself."""
-    conf = t.conf([(GW4, 25)], verify=False)
+    conf = t.conf([(GW4, 25)], level="encrypt")
     t.gateway(t.times(conf, dot=5, banner=3, rcpt=5))
     with begin(t) as c:
         c.sock.settimeout(25)

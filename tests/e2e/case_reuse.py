@@ -145,7 +145,7 @@ def connections_of_different_next_hops_are_kept_apart(t):
     conf["next_hops"]["two"] = {**conf["next_hops"]["inside"], "hosts": [
         {"name": "mail.example.org", "address": "192.0.2.22"}]}
     # The same host under a looser policy is another class.
-    conf["next_hops"]["loose"] = {**conf["next_hops"]["inside"], "verify": False}
+    conf["next_hops"]["loose"] = {**conf["next_hops"]["inside"], "level": "encrypt"}
     conf["routes"] = [{"domain": d, "next_hop": n} for d, n in
                       (("example.org", "inside"), ("two.example", "two"),
                        ("loose.example", "loose"))]

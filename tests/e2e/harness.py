@@ -94,7 +94,7 @@ class Ctx:
                            for i, (a, p) in enumerate(hops)]
         nh.update(next_hop)
         if nh["tls"] == "none":
-            for key in ("tls_required", "verify", "ca_file"):
+            for key in ("level", "match", "ca_file"):
                 nh.pop(key, None)
         return c
 

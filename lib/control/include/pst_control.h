@@ -33,6 +33,11 @@ struct pst_config *pst_config_parse(
 	const char *json, size_t len, const char *path, struct pst_config_report *report);
 struct pst_config *pst_config_load(const char *path, struct pst_config_report *report);
 void pst_config_free(struct pst_config *c);
+/*
+ * The model of this gateway, whatever a configuration says: `--model`. Once, before the
+ * first is read. name stays the caller's and lives as long as the process.
+ */
+void pst_config_force_model(const char *name);
 
 /* ---- the control socket: a thread of its own ---- */
 

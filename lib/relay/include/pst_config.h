@@ -173,6 +173,7 @@ enum pst_config_tls_support {
 /* One port. A listener with `tls_support` enabled becomes two of these, with the same name. */
 struct pst_config_listener {
 	const char *name;
+	unsigned item; /* its place in the JSON's array: /listeners/ITEM */
 	enum pst_config_tls_support tls_support; /* W2 */
 	uint16_t implicit_port;                  /* 465 */
 	struct pst_endpoint at;                  /* address "any": :: */

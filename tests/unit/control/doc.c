@@ -39,7 +39,7 @@ const char good_document[] =
 	"    {'name': 'plain', 'port': 2525, 'tls': 'none', 'action': 'off'}],\n"
 	"  'next_hops': {\n"
 	"    'mail1': {'hosts': [{'name': 'm1.example.com', 'address': '10.0.0.20', 'port': 26,\n"
-	"      'priority': 5}, {'address': '2001:db8::20'}], 'tls': 'implicit', 'verify': true,\n"
+	"      'priority': 5}, {'address': '2001:db8::20'}], 'tls': 'implicit', 'level': 'verify',\n"
 	"      'ca_file': 'ca.pem', 'reuse': 'session', 'reuse_idle': 1.5, 'max_tries': 3},\n"
 	"    'mail2': {'hosts': [{'address': '10.0.0.30'}], 'tls': 'none'}},\n"
 	"  'routes': [{'domain': 'example.com', 'next_hop': 'mail2'},\n"

@@ -20,6 +20,7 @@ static const char *const kinds[] = {
 	[PST_KEY_PREFIX] = "prefix",
 	[PST_KEY_UINTS] = "uints",
 	[PST_KEY_PREFIXES] = "prefixes",
+	[PST_KEY_TEXTS] = "texts",
 	[PST_KEY_REF] = "ref",
 	[PST_KEY_REFS] = "refs",
 	[PST_KEY_OBJECT] = "object",
@@ -41,7 +42,8 @@ dump_words(const struct pst_key *k, json_t *row)
 		if (word->refused != NULL)
 			continue;
 		json_array_append_new(list, json_string(word->word));
-		if (k->kind == PST_KEY_ENUM && word->value == k->dflt)
+		if (k->kind == PST_KEY_ENUM && word->value == k->dflt &&
+			json_object_get(row, "default") == NULL) /* the first is canonical */
 			json_object_set_new(row, "default", json_string(word->word));
 	}
 	return list;
@@ -102,6 +104,8 @@ dump_type(const struct pst_key_type *type)
 	json_object_set_new(out, "keys", keys);
 	if (type->names != NULL)
 		json_object_set_new(out, "names", json_string(type->names->pattern));
+	if (type->names_max != 0)
+		json_object_set_new(out, "names_max", json_integer((json_int_t)type->names_max));
 	return out;
 }
 

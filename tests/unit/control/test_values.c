@@ -54,7 +54,7 @@ Test(values, names_become_indices_in_document_order)
 {
 	struct pst_config *c = good();
 
-	cr_assert(c->ncertificates == 2 && c->nprofiles == 2 && c->nactions == 3);
+	cr_assert(c->ncertificates == 2 && c->nprofiles == 3 && c->nactions == 5);
 	cr_expect_str_eq(c->certificates[0].name, "mx");
 	cr_assert_eq(c->profiles[0].ncertificates, 2);
 	cr_expect(c->profiles[0].certificates[0] == 1 && c->profiles[0].certificates[1] == 0);
@@ -96,10 +96,11 @@ Test(values, next_hops_arrive)
 	cr_expect(h[0].hosts[0].port == 26 && h[0].hosts[0].priority == 5);
 	cr_expect_null(h[0].hosts[1].name);
 	cr_expect(h[0].hosts[1].port == 25 && h[0].hosts[1].priority == 10);
-	cr_expect(h[0].tls == PST_CONFIG_TLS_IMPLICIT && h[0].verify && h[0].tls_required);
+	cr_expect(h[0].tls == PST_CONFIG_TLS_IMPLICIT && h[0].level == PST_LEVEL_VERIFY);
+	cr_expect(h[0].hosts[0].has_address && h[0].nmatch == 0 && !h[0].has_pfs && !h[0].mx);
 	cr_expect(h[0].reuse == PST_REUSE_SESSION && h[0].reuse_idle_ms == 1500);
 	cr_expect_eq(h[0].max_tries, 3);
-	cr_expect(h[1].tls == PST_CONFIG_TLS_NONE && !h[1].verify && !h[1].tls_required);
+	cr_expect(h[1].tls == PST_CONFIG_TLS_NONE && h[1].level == PST_LEVEL_UNSET);
 	pst_config_free(c);
 }
 
@@ -225,14 +226,15 @@ Test(values, defaults_of_next_hops_and_profiles)
 	struct pst_config *c = least();
 	struct pst_config_next_hop *h = c->next_hops;
 
-	cr_expect(h->tls == PST_CONFIG_TLS_STARTTLS && h->tls_required && h->verify);
+	cr_expect(h->tls == PST_CONFIG_TLS_STARTTLS && h->level == PST_LEVEL_UNSET);
+	cr_expect(h->nmatch == 0 && !h->has_pfs && !h->mx && h->mx_domain == NULL && h->port == 25);
 	cr_expect(h->profile_min == 0x0303 && h->profile_max == 0x0304);
 	cr_expect(h->reuse == PST_REUSE_CLASS && h->reuse_messages == 100);
 	cr_expect(h->reuse_idle_ms == 30000 && h->reuse_age_ms == 300000);
 	cr_expect(h->max_tries == 5 && h->expose_upstream_text);
-	cr_expect(h->helo == NULL && h->verify_name == NULL && h->ca_file == NULL);
+	cr_expect(h->helo == NULL && h->ca_file == NULL);
 	cr_expect(c->profiles[0].min_version == 0x0303 && c->profiles[0].max_version == 0x0304);
-	cr_expect(c->profiles[0].tickets == 0 && c->profiles[0].ncertificates == 0);
+	cr_expect(c->profiles[0].tickets == 0 && c->profiles[0].ncertificates == 1);
 	cr_expect_str_eq(c->certificates[0].key, "/c");
 	pst_config_free(c);
 }
@@ -258,7 +260,7 @@ Test(values, accepts_what_is_unusual_but_right)
 		{"'mx.example.org'", "'mx_1.example.org'"},
 		{"'domain': 'example.com'", "'domain': 'localhost'"},
 		{"'port': 465", "'port': 26"},
-		{"'tls': 'none'}}", "'tls': 'none', 'verify': false, 'tls_required': false}}"},
+		{"'tls': 'none'}}", "'tls': 'none', 'level': 'none'}}"},
 		{"'version': 1", "'version': 1, '_comment': '\\u001b\\n'"},
 	};
 
