@@ -107,6 +107,22 @@ print_workers(FILE *to, const json_t *list)
 	}
 }
 
+static void
+print_policy(FILE *to, const json_t *policy, const json_t *names)
+{
+	if (policy == NULL)
+		return;
+	fprintf(to, "policy      %lld rules, %lld map entries, lists: %lld never, %lld required",
+		number(policy, "rules"), number(policy, "map_entries"),
+		number(policy, "starttls_never"), number(policy, "starttls_required"));
+	if (text(policy, "model")[0] != '\0')
+		fprintf(to, "; model %s", text(policy, "model"));
+	fputc('\n', to);
+	if (json_is_true(json_object_get(names, "on")))
+		fprintf(to, "names       %lld answers kept, %lld questions under way\n",
+			number(names, "cached"), number(names, "open"));
+}
+
 void
 print_status(FILE *to, const json_t *r, const struct print_options *opt)
 {
@@ -127,6 +143,7 @@ print_status(FILE *to, const json_t *r, const struct print_options *opt)
 	if (number(r, "old_generations_in_use") > 0)
 		fprintf(to, "            %lld older generations are still in use\n",
 			number(r, "old_generations_in_use"));
+	print_policy(to, json_object_get(r, "policy"), json_object_get(r, "names"));
 	fprintf(to, "sessions    %lld\n", number(r, "sessions"));
 	fprintf(to, "memory      %lld bytes live in TLS\n",
 		number(json_object_get(r, "memory"), "tls_live_bytes"));

@@ -95,6 +95,7 @@ render(void *arg, enum pst_metrics_format format, size_t *len)
 	for (unsigned i = 0; i < n; i++)
 		pst_relay_stats(m->deps.relay, i, &w[i]);
 	pst_relay_memory(m->deps.relay, &in.memory);
+	pst_relay_names(m->deps.relay, &in.names, &in.names_cached, &in.names_open);
 	read_heap(&in);
 	certs = read_control(m, &in);
 	if (certs != NULL)

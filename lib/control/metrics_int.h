@@ -27,6 +27,8 @@ struct pst_metrics_input {
 	bool last_reload_refused;
 	uint64_t log_lines_dropped;
 	struct pst_relay_memory memory;
+	struct pst_names_counters names;
+	unsigned names_cached, names_open;    /* answers kept, questions under way */
 	uint64_t heap_bytes, heap_used_bytes; /* DPDK's */
 	bool hugepages;
 	unsigned ncerts;

@@ -220,7 +220,17 @@ gauges(struct out *o, const struct pst_metrics_input *in)
 	by_worker(o, in, COUNTER, "worker_busy_loops", "Turns that found work", AT(busy_loops));
 }
 
-/* All counters of one library, as its own table has them. */
+/* A counter's family as its library's table has it; "bytes sent" begins a sentence here. */
+static void
+described(const struct pst_counter_desc *desc, const char *lib, char name[96], char help[160])
+{
+	snprintf(name, 96, "%s_%s", lib, desc->name);
+	snprintf(help, 160, "%s", desc->help);
+	if (help[0] >= 'a' && help[0] <= 'z')
+		help[0] = (char)(help[0] - 'a' + 'A');
+}
+
+/* All counters of one library that workers have. */
 static void
 counters(struct out *o, const struct pst_metrics_input *in, const char *lib,
 	const struct pst_counter_desc *desc, size_t base)
@@ -228,13 +238,25 @@ counters(struct out *o, const struct pst_metrics_input *in, const char *lib,
 	char name[96], help[160];
 
 	for (; desc->name != NULL; desc++) {
-		snprintf(name, sizeof(name), "%s_%s", lib, desc->name);
-		/* "bytes sent" begins a sentence here. */
-		snprintf(help, sizeof(help), "%s", desc->help);
-		if (help[0] >= 'a' && help[0] <= 'z')
-			help[0] = (char)(help[0] - 'a' + 'A');
+		described(desc, lib, name, help);
 		by_worker(o, in, COUNTER, name, help, base + desc->offset);
 	}
+}
+
+/* DNS is asked by one thread for all workers. */
+static void
+names(struct out *o, const struct pst_metrics_input *in)
+{
+	char name[96], help[160];
+	uint64_t v;
+
+	for (const struct pst_counter_desc *d = pst_names_counter_descs; d->name != NULL; d++) {
+		described(d, "names", name, help);
+		memcpy(&v, (const char *)&in->names + d->offset, sizeof(v));
+		counter(o, name, help, v);
+	}
+	gauge(o, "names_cached", "Answers of DNS that are kept", in->names_cached);
+	gauge(o, "names_open", "Questions to DNS under way", in->names_open);
 }
 
 /* ---- families with labels: the sum of all workers ---- */
@@ -345,6 +367,15 @@ limits(struct out *o, const struct pst_relay_labels *l)
 }
 
 static void
+refusals(struct out *o, const struct pst_relay_labels *l)
+{
+	family(o, COUNTER, "policy_refusals", "Recipients and senders that policy refused, by why");
+	for (unsigned i = 0; i < PST_REFUSALS; i++)
+		put(o, "postern_policy_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
+			pst_relay_refusal_names[i], l->policy_refusals[i]);
+}
+
+static void
 labelled(struct out *o, const struct pst_metrics_input *in)
 {
 	struct pst_relay_labels sum;
@@ -358,6 +389,7 @@ labelled(struct out *o, const struct pst_metrics_input *in)
 		sum.plaintext_transactions);
 	replies(o, &sum);
 	limits(o, &sum);
+	refusals(o, &sum);
 }
 
 char *
@@ -369,6 +401,7 @@ pst_metrics_text(const struct pst_metrics_input *in, enum pst_metrics_format for
 	process(&o, in);
 	gauges(&o, in);
 	labelled(&o, in);
+	names(&o, in);
 	counters(
 		&o, in, "relay", pst_relay_counter_descs, offsetof(struct pst_worker_stats, relay));
 	counters(&o, in, "net", pst_net_counter_descs, offsetof(struct pst_worker_stats, net));

@@ -21,13 +21,14 @@ static const struct group {
 };
 
 bool
-pst_stats_take(const struct pst_relay *r, uint64_t now_ns, struct pst_stats *s)
+pst_stats_take(struct pst_relay *r, uint64_t now_ns, struct pst_stats *s)
 {
 	s->at_ns = now_ns;
 	s->n = pst_relay_nworkers(r);
 	s->w = calloc(s->n + 1, sizeof(*s->w));
 	for (unsigned i = 0; s->w != NULL && i < s->n; i++)
 		pst_relay_stats(r, i, &s->w[i]);
+	pst_relay_names(r, &s->names, &s->names_cached, &s->names_open);
 	return s->w != NULL;
 }
 
@@ -75,6 +76,27 @@ counter(const struct pst_stats *s, size_t offset, const char *help)
 		"{s:I, s:o, s:s}", "total", (json_int_t)total, "workers", each, "help", help);
 }
 
+static uint64_t
+name_value(const struct pst_stats *s, size_t offset)
+{
+	uint64_t v;
+
+	memcpy(&v, (const char *)&s->names + offset, sizeof(v));
+	return v;
+}
+
+static json_t *
+names_counters(const struct pst_stats *s)
+{
+	json_t *g = json_object();
+
+	for (const struct pst_counter_desc *d = pst_names_counter_descs; d->name != NULL; d++)
+		json_object_set_new(g, d->name,
+			json_pack("{s:I, s:[], s:s}", "total", (json_int_t)name_value(s, d->offset),
+				"workers", "help", d->help));
+	return g;
+}
+
 json_t *
 pst_stats_counters(const struct pst_stats *s)
 {
@@ -86,6 +108,7 @@ pst_stats_counters(const struct pst_stats *s)
 			json_object_set_new(
 				g, d->name, counter(s, groups[i].base + d->offset, d->help));
 	}
+	json_object_set_new(all, "names", names_counters(s));
 	return all;
 }
 
@@ -97,6 +120,19 @@ growth(const struct pst_stats *now, const struct pst_stats *before, size_t offse
 	for (unsigned i = 0; i < now->n && i < before->n; i++)
 		sum += value(now, i, offset) - value(before, i, offset);
 	return sum;
+}
+
+static json_t *
+names_growth(const struct pst_stats *now, const struct pst_stats *before)
+{
+	json_t *g = json_object();
+
+	for (const struct pst_counter_desc *d = pst_names_counter_descs; d->name != NULL; d++) {
+		uint64_t n = name_value(now, d->offset) - name_value(before, d->offset);
+		if (n != 0)
+			json_object_set_new(g, d->name, json_integer((json_int_t)n));
+	}
+	return g;
 }
 
 json_t *
@@ -112,6 +148,7 @@ pst_stats_growth(const struct pst_stats *now, const struct pst_stats *before)
 				json_object_set_new(g, d->name, json_integer((json_int_t)n));
 		}
 	}
+	json_object_set_new(all, "names", names_growth(now, before));
 	return all;
 }
 

@@ -10,14 +10,16 @@
 struct pst_stats {
 	uint64_t at_ns;
 	unsigned n;
-	struct pst_worker_stats *w; /* [n]; NULL: not taken */
+	struct pst_worker_stats *w;      /* [n]; NULL: not taken */
+	struct pst_names_counters names; /* DNS: one for all workers */
+	unsigned names_cached, names_open;
 };
 
 /* Each number is a moment old. false: no memory. */
-bool pst_stats_take(const struct pst_relay *r, uint64_t now_ns, struct pst_stats *s);
+bool pst_stats_take(struct pst_relay *r, uint64_t now_ns, struct pst_stats *s);
 void pst_stats_fini(struct pst_stats *s);
 
-/* {group: {name: {total, workers, help}}} */
+/* {group: {name: {total, workers, help}}}; what is not the workers' has none of them. */
 json_t *pst_stats_counters(const struct pst_stats *s);
 /* {group: {name: growth}} of what grew. */
 json_t *pst_stats_growth(const struct pst_stats *now, const struct pst_stats *before);

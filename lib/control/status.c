@@ -84,6 +84,25 @@ generations(const struct pst_plane *p, json_t *result)
 		json_object_set_new(result, "config", json_string(p->deps.config->path));
 }
 
+/* What policy is made of, and what DNS does for it. */
+static json_t *
+policy(const struct pst_config *c)
+{
+	const struct pst_config_policy *p = &c->policy;
+
+	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:b}", "model",
+		c->model != NULL ? c->model : "", "rules", (int)p->nrules, "map_entries",
+		(int)p->nmap, "starttls_never", (int)p->nnever, "starttls_required",
+		(int)p->nrequired, "broken_tls", p->broken_tls.enabled);
+}
+
+static json_t *
+names(const struct pst_config *c, const struct pst_stats *s)
+{
+	return json_pack("{s:b, s:i, s:i}", "on", c->dns.on, "cached", (int)s->names_cached, "open",
+		(int)s->names_open);
+}
+
 void
 pst_method_status(struct pst_rpc_call *c)
 {
@@ -100,8 +119,11 @@ pst_method_status(struct pst_rpc_call *c)
 		(json_int_t)(d->logger != NULL ? pst_logger_dropped(d->logger) : 0), "memory",
 		memory(d), "workers", pst_stats_workers(&s, NULL), "ports", ports(d), "listeners",
 		listeners(cfg), "next_hops", (int)cfg->nnext_hops, "routes", (int)cfg->nroutes);
-	if (c->result != NULL)
+	if (c->result != NULL) {
 		generations(c->plane, c->result);
+		json_object_set_new(c->result, "policy", policy(cfg));
+		json_object_set_new(c->result, "names", names(cfg, &s));
+	}
 	pst_stats_fini(&s);
 }
 
