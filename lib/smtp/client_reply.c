@@ -133,7 +133,7 @@ static enum pst_rc
 take_line(struct pst_smtp_client *c, const struct line *l, struct pst_smtp_client_event *ev,
 	const char **why)
 {
-	if (c->count == 0)
+	if (c->count == 0 || c->early)
 		return unasked(l, why);
 	enum pst_smtp_cmd cmd = (enum pst_smtp_cmd)c->queue[c->head];
 	*why = NULL;
@@ -176,8 +176,11 @@ pst_smtp_client_next(struct pst_smtp_client *c, const uint8_t *in, size_t n, siz
 		if (rc != PST_OK && rc != PST_AGAIN)
 			return rc;
 		*used += len;
-		if (rc == PST_OK)
+		if (rc == PST_OK) {
+			/* T2: what is here already cannot answer what is asked from now on. */
+			c->early = c->count == 0 && *used < n;
 			return PST_OK;
+		}
 	}
 	return PST_AGAIN;
 }

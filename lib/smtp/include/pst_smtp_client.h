@@ -5,7 +5,8 @@
  * Commands append to the caller's buffer and enter a queue of what is
  * outstanding; pst_smtp_client_next hands out one whole (possibly multi-line)
  * reply at a time with the command it answers. A reply that nothing asked for is
- * PST_PEER. Everything is re-serialised from parsed values: no byte of a client's
+ * PST_PEER, also if it lay in the input before something was asked: give _next all that
+ * there is. Everything is re-serialised from parsed values: no byte of a client's
  * command line is copied into ours.
  */
 #ifndef PST_SMTP_CLIENT_H
@@ -37,6 +38,7 @@ struct pst_smtp_client {
 	uint8_t head, count;
 	uint8_t lines;     /* of the reply being read */
 	bool esmtp;        /* EHLO was accepted */
+	bool early;        /* private: what is in the input came before it was asked for */
 	uint16_t code;     /* of the reply being read */
 	uint32_t keywords; /* what the server offers; 0 until EHLO */
 	uint64_t max_size; /* its SIZE; 0: none given */

@@ -228,6 +228,36 @@ Test(client, replies_match_commands_in_order)
 	fini(&f);
 }
 
+/* T2: bytes that came in one read with the reply before them answer nothing. */
+Test(client, a_reply_that_is_there_before_its_command_is_none)
+{
+	static const struct {
+		const char *in;
+		enum pst_rc rc;
+	} rows[] = {
+		{"250 ok\r\n250 forged\r\n", PST_PEER},
+		{"250 ok\r\n550 forged\r\n", PST_PEER},
+		{"250 ok\r\n250-forged\r\n250 and long\r\n", PST_PEER},
+		{"250 ok\r\n421 going\r\n", PST_EOF},
+		{"250 ok\r\nrubbish\r\n", PST_PEER},
+		{"250 ok\r\n2", PST_AGAIN},
+	};
+	struct pst_smtp_mail m = {.from.addr = pst_span_str("a@b")};
+	for (unsigned i = 0; i < PST_COUNT(rows); i++) {
+		struct fix f;
+		ready(&f, "250 x\r\n");
+		pst_smtp_client_rset(&f.c, &f.out);
+		cr_assert_eq(next(&f, rows[i].in), PST_OK);
+		size_t used = f.used;
+		cr_assert_eq(used, strlen("250 ok\r\n"));
+		pst_smtp_client_mail(&f.c, &f.out, &m);
+		cr_assert_eq(next(&f, rows[i].in + used), rows[i].rc, "%s", rows[i].in);
+		if (rows[i].rc == PST_AGAIN)
+			cr_assert_eq(next(&f, "250 forged\r\n"), PST_PEER);
+		fini(&f);
+	}
+}
+
 Test(client, data_is_answered_by_354_or_a_refusal_and_nothing_else)
 {
 	static const struct {
