@@ -206,7 +206,7 @@ class Mute(Exception):
     """Say nothing more, and keep the connection until the other side ends it."""
 
 
-NOTHING = "\0"  # as an answer: the hook has said what there is to say
+NOTHING = "\0"  # an answer that begins so: the hook has said it itself, by the code behind it
 
 
 class Stall(Exception):
@@ -232,6 +232,8 @@ class Conn:
     def __init__(self, sock, peer):
         self.sock, self.peer = sock, peer
         self.commands = []  # (time, line)
+        self.clear = []	    # those that came before TLS
+        self.rest = b""	    # what came while it was mute, below TLS decoded
         self.messages = []
         self.tls = None	    # (version, cipher, resumed, sni)
         self.ended = threading.Event()
@@ -252,7 +254,7 @@ class Conn:
 
     def say(self, text):
         """A reply; lines are separated by newline, `CODE text` each."""
-        if text == NOTHING:
+        if text.startswith(NOTHING):
             return
         out = text.split("\n")
         out = [ln[:3] + ("-" if i + 1 < len(out) else " ") + ln[4:] for i, ln in enumerate(out)]
@@ -360,8 +362,8 @@ class NextHop:
                 reset(c.sock)
         except Mute:
             with contextlib.suppress(OSError):
-                while c.sock.recv(65536):
-                    pass
+                while got := c.sock.recv(65536):
+                    c.rest += got
             c.end = "eof"
         except Stall:
             p = select.poll()
@@ -391,6 +393,8 @@ class NextHop:
         while True:
             line = c.readline()
             c.commands.append((time.monotonic(), line))
+            if c.tls is None:
+                c.clear.append(line)
             verb = line.split(" ")[0].upper()
             if verb in ("EHLO", "HELO"):
                 kw = list(self.keywords)
@@ -407,13 +411,13 @@ class NextHop:
                 c.say(self._at("mail", c, line) or "250 2.1.0 ok")
             elif verb == "RCPT":
                 answer = self._at("rcpt", c, line) or "250 2.1.5 ok"
-                if answer.startswith("2"):
+                if answer.lstrip(NOTHING).startswith("2"):
                     msg.rcpts.append(line)
                 c.say(answer)
             elif verb == "DATA":
                 answer = self._at("data", c) or "354 go on"
                 c.say(answer)
-                if answer.startswith("354"):
+                if answer.lstrip(NOTHING).startswith("354"):
                     c.messages.append(msg)
                     self._body(c, msg)
                     c.say(self._at("dot", c, msg) or "250 2.0.0 taken")
