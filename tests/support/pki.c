@@ -50,6 +50,27 @@ add_ext(X509 *x, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(e);
 }
 
+static void
+add_raw_san(X509 *x, const char *dns, size_t len)
+{
+	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+	GENERAL_NAME *g = GENERAL_NAME_new();
+	ASN1_IA5STRING *s = ASN1_IA5STRING_new();
+
+	NEED(names != NULL && g != NULL && s != NULL);
+	NEED(ASN1_STRING_set(s, dns, (int)len) == 1);
+	GENERAL_NAME_set0_value(g, GEN_DNS, s);
+	NEED(sk_GENERAL_NAME_push(names, g) == 1);
+	NEED(X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, 0) == 1);
+	GENERAL_NAMES_free(names);
+}
+
+static const char *
+basic_constraints(const struct pki_spec *s)
+{
+	return s->basic != NULL ? s->basic : s->ca ? "critical,CA:TRUE" : "CA:FALSE";
+}
+
 X509 *
 pki_cert(const struct pki_spec *s)
 {
@@ -66,16 +87,20 @@ pki_cert(const struct pki_spec *s)
 	X509_gmtime_adj(X509_getm_notBefore(x), (dated ? s->from_days : -1) * 86400l);
 	X509_gmtime_adj(X509_getm_notAfter(x), (dated ? s->to_days : 30) * 86400l);
 	name = X509_get_subject_name(x);
-	NEED(X509_NAME_add_entry_by_txt(
-		name, "CN", MBSTRING_ASC, (const uint8_t *)s->cn, -1, -1, 0));
+	NEED(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)s->cn,
+		s->cn_len != 0 ? (int)s->cn_len : -1, -1, 0));
 	X509_set_issuer_name(x, X509_get_subject_name(issuer));
 	NEED(X509_set_pubkey(x, s->key) == 1);
-	add_ext(x, issuer, NID_basic_constraints, s->ca ? "critical,CA:TRUE" : "CA:FALSE");
+	add_ext(x, issuer, NID_basic_constraints, basic_constraints(s));
 	add_ext(x, issuer, NID_subject_key_identifier, "hash");
 	if (s->issuer != NULL)
 		add_ext(x, issuer, NID_authority_key_identifier, "keyid");
 	if (s->san != NULL)
 		add_ext(x, issuer, NID_subject_alt_name, s->san);
+	if (s->dns != NULL)
+		add_raw_san(x, s->dns, s->dns_len);
+	if (s->constraints != NULL)
+		add_ext(x, issuer, NID_name_constraints, s->constraints);
 	if (s->eku != NULL)
 		add_ext(x, issuer, NID_ext_key_usage, s->eku);
 	NEED(X509_sign(x, by, EVP_PKEY_get_base_id(by) == EVP_PKEY_ED25519 ? NULL : EVP_sha256()) >

@@ -12,13 +12,19 @@ EVP_PKEY *pki_key(const char *kind);
 
 struct pki_spec {
 	const char *cn;
+	size_t cn_len;   /* 0: up to its NUL */
 	const char *san; /* "DNS:a.example,IP:192.0.2.1"; NULL: none */
+	/* instead of san: one dNSName of any bytes, since no text has a NUL */
+	const char *dns;
+	size_t dns_len;
 	const char *eku; /* "serverAuth"; NULL: none */
 	EVP_PKEY *key;
 	X509 *issuer; /* NULL: self-signed */
 	EVP_PKEY *issuer_key;
 	bool ca;
-	int from_days, to_days; /* from now; both 0: yesterday to 30 days */
+	const char *basic;       /* basicConstraints; NULL: by ca */
+	const char *constraints; /* "permitted;DNS:example.com"; NULL: none */
+	int from_days, to_days;  /* from now; both 0: yesterday to 30 days */
 };
 X509 *pki_cert(const struct pki_spec *spec);
 

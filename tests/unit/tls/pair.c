@@ -90,11 +90,45 @@ void
 pair_sessions(struct pair *p)
 {
 	pair_hangup(p);
-	p->client = (struct end){
-		.tls = pst_tls_new(p->cctx, p->name), .in = &p->to_client, .out = &p->to_server};
+	p->client = (struct end){.tls = p->expect != NULL ? pst_tls_new_expect(p->cctx, p->expect)
+							  : pst_tls_new(p->cctx, p->name),
+		.in = &p->to_client,
+		.out = &p->to_server};
 	p->server = (struct end){
 		.tls = pst_tls_new(p->sctx, NULL), .in = &p->to_server, .out = &p->to_client};
 	cr_assert(p->client.tls != NULL && p->server.tls != NULL);
+}
+
+void
+pair_serve(struct pair *p, const struct pki_spec *spec, X509 *const chain[], unsigned n)
+{
+	struct pst_cert *c = calloc(1, sizeof(*c));
+
+	cr_assert_not_null(c);
+	c->leaf = pki_cert(spec);
+	c->chain = sk_X509_new_null();
+	c->key = spec->key;
+	EVP_PKEY_up_ref(c->key);
+	for (unsigned i = 0; i < n; i++) {
+		X509_up_ref(chain[i]);
+		sk_X509_push(c->chain, chain[i]);
+	}
+	for (unsigned i = 0; i < p->sconf.ncerts; i++)
+		pst_cert_free(p->sconf.certs[i]);
+	p->sconf.certs[0] = c;
+	p->sconf.ncerts = 1;
+}
+
+bool
+pair_try(struct pair *p, const struct pst_tls_expect *e, struct pst_tls_info *info)
+{
+	bool ok;
+
+	p->expect = e;
+	pair_sessions(p);
+	ok = pair_handshake(p);
+	pst_tls_info(p->client.tls, info);
+	return ok;
 }
 
 void

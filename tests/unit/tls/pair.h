@@ -39,7 +39,8 @@ struct pair {
 	struct pst_tls_conf cconf, sconf;
 	struct wire to_server, to_client;
 	struct end client, server;
-	const char *name; /* that the client verifies */
+	const char *name;                    /* that the client verifies */
+	const struct pst_tls_expect *expect; /* instead of name, unless NULL */
 };
 
 /* Two crypto contexts, an EC certificate for mx.example.com, verification by name. */
@@ -47,6 +48,13 @@ void pair_init(struct pair *p);
 /* (Re)builds contexts from the confs, and sessions. */
 void pair_contexts(struct pair *p);
 void pair_sessions(struct pair *p);
+/*
+ * The server's only certificate from now on: spec's, with up to seven more behind it; their
+ * references stay the caller's. Nothing is checked, so it may be as bad as the test wants.
+ */
+void pair_serve(struct pair *p, const struct pki_spec *spec, X509 *const chain[], unsigned n);
+/* One handshake with fresh sessions under e: did both ends finish? info: the client's. */
+bool pair_try(struct pair *p, const struct pst_tls_expect *e, struct pst_tls_info *info);
 /* Frees sessions, keeps contexts. */
 void pair_hangup(struct pair *p);
 void pair_fini(struct pair *p);
