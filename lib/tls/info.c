@@ -59,6 +59,17 @@ pst_tls_info(const struct pst_tls *t, struct pst_tls_info *out)
 	out->verify_text = pst_tls_verify_text(t->verify_error);
 }
 
+/* OpenSSL 3.0 has no words for two alerts of TLS 1.3. */
+static const char *
+alert_name(int alert)
+{
+	if (alert == TLS13_AD_CERTIFICATE_REQUIRED)
+		return "certificate required";
+	if (alert == TLS13_AD_MISSING_EXTENSION)
+		return "missing extension";
+	return SSL_alert_desc_string_long(alert);
+}
+
 /*
  * "certificate verify failed: self-signed certificate (sent alert: bad
  * certificate)": our words and OpenSSL's tables; nothing the peer chose.
@@ -76,11 +87,10 @@ pst_tls_fail(struct pst_tls *t, const char *what)
 	if (what == NULL)
 		pst_crypto_errors(why, sizeof(why));
 	if (t->alert_in != 0)
-		snprintf(alert, sizeof(alert), " (received alert: %s)",
-			SSL_alert_desc_string_long(t->alert_in - 1));
+		snprintf(
+			alert, sizeof(alert), " (received alert: %s)", alert_name(t->alert_in - 1));
 	else if (t->alert_out != 0)
-		snprintf(alert, sizeof(alert), " (sent alert: %s)",
-			SSL_alert_desc_string_long(t->alert_out - 1));
+		snprintf(alert, sizeof(alert), " (sent alert: %s)", alert_name(t->alert_out - 1));
 	snprintf(line, sizeof(line), "%s%s%s%s", what != NULL ? what : why, verify ? ": " : "",
 		verify ? pst_tls_verify_text(t->verify_error) : "", alert);
 	ERR_clear_error();
