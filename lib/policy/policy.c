@@ -1,176 +1,142 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The route table. All names live in one hash table with open addressing: a
- * domain as itself, "*.example.com" as ".example.com". A lookup hashes the
- * recipient's domain once from its end, noting the hash at each dot, and then
- * asks for the whole name, each parent from the longest, and "*": the order of
- * precedence is the order of the questions.
- *
- * Compiled once, read by any number of threads. The hash has no key: names in the
- * table are the operator's, so a peer can at most ask for a long probe, and
- * the table is at most half full.
+ * The compiled policy: built from a description, judged, freed. Who asks it needs no
+ * lock and no allocation; see ask.c.
  */
 #include "policy_int.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-struct route {
-	uint32_t name; /* offset in names */
-	uint32_t hash;
-	uint32_t next_hop;
-	uint8_t len;
-};
-
-struct pst_policy {
-	unsigned nroutes;
-	uint32_t mask; /* slots - 1 */
-	int64_t any;   /* route "*", or -1 */
-	struct route *routes;
-	uint32_t *slots; /* route + 1; 0: free */
-	char *names;
-};
-
-static uint32_t
-hash_name(const char *s, unsigned n)
+void
+policy_fault(struct policy_compile *c, enum pst_policy_section section, unsigned index,
+	const char *member, const char *fmt, ...)
 {
-	uint64_t h = POLICY_HASH_INIT;
+	char text[300];
+	va_list ap;
 
-	while (n > 0)
-		h = policy_hash_step(h, s[--n]);
-	return policy_hash_end(h);
+	if (c->faults++ >= POLICY_FAULTS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	c->report(c->arg, section, index, member, text);
 }
 
-/* The route of that very name, or -1. */
-static int64_t
-find(const struct pst_policy *p, uint32_t hash, const char *s, unsigned n)
+char *
+policy_strdup(struct policy_compile *c, const char *s, size_t n)
 {
-	for (uint32_t at = hash & p->mask; p->slots[at] != 0; at = (at + 1) & p->mask) {
-		const struct route *r = &p->routes[p->slots[at] - 1];
+	char *out = malloc(n + 1);
 
-		if (r->hash == hash && r->len == n && memcmp(p->names + r->name, s, n) == 0)
-			return p->slots[at] - 1;
+	if (out == NULL) {
+		c->nomem = true;
+		return NULL;
 	}
-	return -1;
+	memcpy(out, s, n);
+	out[n] = 0;
+	c->p->text_bytes += n + 1;
+	return out;
+}
+
+/* ---- what the whole says about senders ---- */
+
+static enum pst_level
+stronger(enum pst_level a, enum pst_level b)
+{
+	return a > b ? a : b;
 }
 
 static void
-insert(struct pst_policy *p, uint32_t route)
+sum_up_senders(struct pst_policy *p)
 {
-	uint32_t at = p->routes[route].hash & p->mask;
+	const struct policy_rules *r = &p->rules;
+	bool none = p->sender_gap <= PST_LEVEL_NONE;
+	bool required = p->sender_gap >= PST_LEVEL_ENCRYPT;
 
-	while (p->slots[at] != 0)
-		at = (at + 1) & p->mask;
-	p->slots[at] = route + 1;
+	for (unsigned i = 0; i < r->n; i++) {
+		if (!r->rule[i].enabled)
+			continue;
+		none = none && (r->rule[i].sender == PST_SENDER_NONE ||
+				       r->rule[i].sender == PST_SENDER_UNSET);
+		required = required || r->rule[i].sender == PST_SENDER_REQUIRED;
+	}
+	p->sender_none = none;
+	p->sender_required = required;
 }
 
-struct compile {
-	struct pst_policy *p;
-	size_t names_len;
-	char *err;
-	size_t errlen;
-};
-
-static enum pst_rc
-fault(struct compile *c, unsigned i, const char *domain, const char *why)
+static void
+check_whole(struct policy_compile *c)
 {
-	snprintf(c->err, c->errlen, "route %u (\"%.80s\"): %s", i, domain, why);
-	return PST_INVAL;
-}
-
-static enum pst_rc
-fault_twice(struct compile *c, unsigned i, const char *domain, int64_t first)
-{
-	snprintf(c->err, c->errlen, "route %u (\"%.80s\"): the same domain as route %u", i, domain,
-		(unsigned)first);
-	return PST_INVAL;
-}
-
-static enum pst_rc
-add_any(struct compile *c, unsigned i, const char *domain)
-{
-	if (c->p->any >= 0)
-		return fault_twice(c, i, domain, c->p->any);
-	c->p->any = i;
-	return PST_OK;
-}
-
-static enum pst_rc
-add_route(struct compile *c, unsigned i, const struct pst_policy_route *in)
-{
+	const struct pst_policy_conf *conf = c->conf;
 	struct pst_policy *p = c->p;
-	struct route *r = &p->routes[i];
-	bool parents = strncmp(in->domain, "*.", 2) == 0;
-	char *name = p->names + c->names_len;
-	struct policy_domain d;
-	const char *why;
-	int64_t first;
+	bool some = p->default_sender == PST_SENDER_REQUIRED;
 
-	r->next_hop = in->next_hop;
-	if (strcmp(in->domain, "*") == 0)
-		return add_any(c, i, in->domain);
-	if (!policy_domain_fold(&d, pst_span_str(in->domain + 2 * parents)))
-		return fault(c, i, in->domain, "longer than 255 bytes");
-	why = parents && d.literal ? "an address has no subdomains" : policy_domain_fault(&d);
-	if (why != NULL)
-		return fault(c, i, in->domain, why);
-	if (d.n + parents > POLICY_DOMAIN_MAX)
-		return fault(c, i, in->domain, "longer than 255 bytes");
-	name[0] = '.';
-	memcpy(name + parents, d.s, d.n);
-	r->name = (uint32_t)c->names_len;
-	r->len = (uint8_t)(d.n + parents);
-	r->hash = hash_name(name, r->len);
-	first = find(p, r->hash, name, r->len);
-	if (first >= 0)
-		return fault_twice(c, i, in->domain, first);
-	insert(p, i);
-	c->names_len += r->len;
-	return PST_OK;
+	for (unsigned i = 0; i < p->rules.n; i++)
+		some = some ||
+		       (p->rules.rule[i].enabled && p->rules.rule[i].sender == PST_SENDER_REQUIRED);
+	if (p->tls_before_mail && !some)
+		policy_fault(c, PST_POLICY_WHOLE, 0, "tls_before_mail",
+			"needs an enabled rule (or the default) that requires sender encryption");
+	if (conf->inbound != PST_LEVEL_UNSET && conf->inbound != PST_LEVEL_MAY &&
+		conf->inbound != PST_LEVEL_ENCRYPT)
+		policy_fault(c, PST_POLICY_WHOLE, 0, "inbound", "may or encrypt");
+	if (conf->outbound > PST_LEVEL_ENCRYPT)
+		policy_fault(c, PST_POLICY_WHOLE, 0, "outbound", "none, may or encrypt");
 }
 
-static bool
-allocate(struct pst_policy *p, const struct pst_policy_route *routes, unsigned n)
+static enum pst_level
+sender_level(enum pst_sender_policy s)
 {
-	size_t bytes = 1, slots = 2;
+	return s == PST_SENDER_REQUIRED ? PST_LEVEL_ENCRYPT
+	       : s == PST_SENDER_NONE   ? PST_LEVEL_NONE
+					: PST_LEVEL_MAY;
+}
 
-	/* A literal in its shortest form may grow when it is written canonically. */
-	for (unsigned i = 0; i < n; i++)
-		bytes += PST_MAX(strlen(routes[i].domain), (size_t)PST_IP_STRLEN) + 2;
-	while (slots < 2 * (size_t)n)
-		slots *= 2;
-	if (bytes > UINT32_MAX || slots > UINT32_MAX / 2)
-		return false;
-	p->mask = (uint32_t)slots - 1;
-	p->routes = calloc((size_t)n + 1, sizeof(p->routes[0]));
-	p->slots = calloc(slots, sizeof(p->slots[0]));
-	p->names = malloc(bytes);
-	return p->routes != NULL && p->slots != NULL && p->names != NULL;
+static void
+compile(struct policy_compile *c)
+{
+	const struct pst_policy_conf *conf = c->conf;
+	struct pst_policy *p = c->p;
+
+	p->default_sender = conf->default_sender != PST_SENDER_UNSET ? conf->default_sender
+								     : PST_SENDER_OPTIONAL;
+	p->default_recipient = conf->default_recipient != PST_RECIPIENT_UNSET
+				       ? conf->default_recipient
+				       : PST_RECIPIENT_PREFERRED;
+	p->inbound = conf->inbound;
+	p->outbound = conf->outbound;
+	p->tls_before_mail = conf->tls_before_mail;
+	p->sender_gap = stronger(sender_level(p->default_sender), p->inbound);
+	policy_routes_compile(c);
+	policy_rules_compile(c);
+	policy_map_compile(c);
+	policy_hops_compile(c);
+	policy_lists_compile(c);
+	if (c->nomem || c->faults > 0)
+		return;
+	sum_up_senders(p);
+	check_whole(c);
+	if (p->tls_before_mail &&
+		!policy_rules_asked(&p->rules, p->sender_gap >= PST_LEVEL_ENCRYPT))
+		c->nomem = true;
 }
 
 struct pst_policy *
-pst_policy_new(const struct pst_policy_route *routes, unsigned n, char *err, size_t errlen)
+pst_policy_new(const struct pst_policy_conf *conf, pst_policy_report_fn *report, void *arg)
 {
 	struct pst_policy *p = calloc(1, sizeof(*p));
-	struct compile c = {.p = p, .err = err, .errlen = errlen};
-	char *fit;
+	struct policy_compile c = {.p = p, .conf = conf, .report = report, .arg = arg};
 
-	if (p == NULL || !allocate(p, routes, n)) {
-		snprintf(err, errlen, "routes: out of memory");
-		pst_policy_free(p);
-		return NULL;
-	}
-	p->any = -1;
-	p->nroutes = n;
-	for (unsigned i = 0; i < n; i++) {
-		if (add_route(&c, i, &routes[i]) != PST_OK) {
-			pst_policy_free(p);
-			return NULL;
-		}
-	}
-	fit = realloc(p->names, c.names_len + 1);
-	if (fit != NULL)
-		p->names = fit;
-	return p;
+	if (p != NULL)
+		compile(&c);
+	else
+		c.nomem = true;
+	if (c.nomem)
+		policy_fault(&c, PST_POLICY_WHOLE, 0, "", "out of memory");
+	if (c.faults == 0)
+		return p;
+	pst_policy_free(p);
+	return NULL;
 }
 
 void
@@ -178,63 +144,58 @@ pst_policy_free(struct pst_policy *p)
 {
 	if (p == NULL)
 		return;
-	free(p->routes);
-	free(p->slots);
-	free(p->names);
+	policy_routes_fini(p);
+	policy_rules_fini(&p->rules);
+	policy_hops_fini(p);
+	policy_map_fini(&p->map);
+	policy_lists_fini(&p->lists);
 	free(p);
 }
 
-/* Exact, then the longest parent; -1 if neither is in the table. */
-static int64_t
-find_domain(const struct pst_policy *p, const struct policy_domain *d)
+unsigned
+pst_policy_lint(const struct pst_policy *p, pst_policy_report_fn *report, void *arg)
 {
-	uint8_t dot[POLICY_LABELS];
-	uint32_t at_dot[POLICY_LABELS];
-	uint64_t h = POLICY_HASH_INIT;
-	unsigned dots = 0;
-	int64_t route;
+	unsigned n = policy_rules_lint(p, report, arg) + policy_lists_lint(p, report, arg);
 
-	for (unsigned i = d->n; i > 0; i--) {
-		h = policy_hash_step(h, d->s[i - 1]);
-		if (d->s[i - 1] == '.' && i > 1 && dots < POLICY_LABELS) {
-			dot[dots] = (uint8_t)(i - 1);
-			at_dot[dots++] = policy_hash_end(h);
-		}
+	if (p->inbound == PST_LEVEL_ENCRYPT) {
+		report(arg, PST_POLICY_WHOLE, 0, "inbound",
+			"`encrypt` for all: not for a server that takes mail from the Internet, "
+			"where not everybody has TLS");
+		n++;
 	}
-	route = find(p, policy_hash_end(h), d->s, d->n);
-	while (route < 0 && dots > 0 && !d->literal) {
-		dots--;
-		route = find(p, at_dot[dots], d->s + dot[dots], d->n - dot[dots]);
+	if (p->outbound == PST_LEVEL_ENCRYPT) {
+		report(arg, PST_POLICY_WHOLE, 0, "outbound",
+			"`encrypt` for all: mail to servers without TLS will not be delivered");
+		n++;
 	}
-	return route;
+	if (p->inbound == PST_LEVEL_ENCRYPT && p->default_sender == PST_SENDER_NONE) {
+		report(arg, PST_POLICY_WHOLE, 0, "default_rule/sender",
+			"`none` beside the stronger inbound `encrypt`, which wins");
+		n++;
+	}
+	if (p->outbound == PST_LEVEL_ENCRYPT && p->default_recipient == PST_RECIPIENT_NONE) {
+		report(arg, PST_POLICY_WHOLE, 0, "default_rule/recipient",
+			"`none` beside the stronger outbound `encrypt`, which wins");
+		n++;
+	}
+	return n;
 }
 
-/* RFC 5321 4.5.1: postmaster comes without a domain; only "*" can be its route. */
-static int64_t
-find_route(const struct pst_policy *p, struct pst_span domain)
+static size_t
+side_bytes(const struct policy_side *s, unsigned rules)
 {
-	struct policy_domain d;
-	int64_t route = -1;
-
-	if (domain.n > 0 && domain.p[0] != '.' && policy_domain_fold(&d, domain) && d.n > 0)
-		route = find_domain(p, &d);
-	return route >= 0 ? route : p->any;
+	return policy_names_bytes(&s->names) + ((size_t)rules + POLICY_NODES) * sizeof(*s->nodes);
 }
 
-void
-pst_policy_eval(const struct pst_policy *p, const struct pst_facts *f, struct pst_verdict *v)
+size_t
+pst_policy_bytes(const struct pst_policy *p)
 {
-	int64_t route = find_route(p, f->recipient_domain);
+	const struct policy_rules *r = &p->rules;
 
-	if (route < 0) {
-		/* RFC 3463 3.8, X.7.1: "Delivery not authorized, message refused" */
-		*v = (struct pst_verdict){.kind = PST_VERDICT_REFUSE,
-			.code = 550,
-			.enh = "5.7.1",
-			.text = "Relaying denied"};
-		return;
-	}
-	*v = (struct pst_verdict){.kind = PST_VERDICT_ROUTE,
-		.route = (unsigned)route,
-		.next_hop = p->routes[route].next_hop};
+	return sizeof(*p) + p->text_bytes + policy_names_bytes(&p->routes) +
+	       ((size_t)p->nroutes + 1) * 8 + side_bytes(&r->from, r->n) +
+	       side_bytes(&r->to, r->n) + ((size_t)r->n + 1) * sizeof(*r->rule) + r->ids_len +
+	       ((size_t)r->mask + 1) * sizeof(*r->pairs) + policy_map_bytes(&p->map) +
+	       policy_names_bytes(&p->lists.names) + policy_addresses_bytes(&p->lists.addresses) +
+	       ((size_t)p->nhops + 1) * sizeof(*p->hops);
 }

@@ -94,9 +94,10 @@ struct pst_policy_rule {
 };
 
 /*
- * One destination of the next-hop map, in Postfix's terms: "example.com" (and its
- * subdomains, unless they have an entry), ".example.com" (subdomains), "[host]" or
- * "[address]" (that host, no MX), each with ":port" behind it if not 25.
+ * One destination of the next-hop map, in Postfix's terms: "example.com" (that domain
+ * alone), ".example.com" (what is below it, unless it has an entry or a longer parent has),
+ * "[host]" or "[address]" (that host, no MX); each but ".example.com" may have ":port" behind
+ * it, and then is meant for that port alone. ":25" is the same as no port.
  */
 struct pst_policy_entry {
 	const char *destination;
@@ -119,6 +120,7 @@ struct pst_policy_next_hop {
 	const char *mx_domain; /* NULL: the recipient's */
 	uint16_t port;         /* of mx */
 	bool no_tls;           /* "tls": "none": never any TLS: an exemption */
+	bool implicit;         /* "tls": "implicit": always TLS: exemptions ask nothing of it */
 	enum pst_level level;  /* its own word, as a map entry's; UNSET: none */
 	unsigned nmatch;
 	const char *const *match;
@@ -190,13 +192,18 @@ size_t pst_policy_bytes(const struct pst_policy *p);
  * it clipped. Negative: from or to is malformed, *why says how. */
 int pst_rule_format(const struct pst_policy_rule *r, char *buf, size_t cap, const char **why);
 /*
- * A line of a Postfix tls_policy table: "destination level attr=value ...". The spans point into
- * line; match is not split. PST_EOF: a comment or nothing. PST_INVAL: *why and the offending *at.
+ * A logical line of a Postfix tls_policy table: "destination level attr=value ..."; a line that
+ * begins with a blank belongs to the one before it, and may be handed over with the line break
+ * in between. The spans point into line. PST_EOF: a comment or nothing. PST_INVAL: *why and
+ * the offending *at.
  */
 struct pst_policy_line {
 	struct pst_span destination;
 	enum pst_level level;
-	struct pst_span match, protocols, ciphers, exclude, servername;
+	struct pst_span match;                                   /* the first, not split */
+	struct pst_span protocols, ciphers, exclude, servername; /* n 0: not there */
+	unsigned nmatch; /* of all match= together, split at ":" (fingerprint: "|") */
+	struct pst_span matches[PST_MATCH_MAX];
 };
 enum pst_rc pst_policy_line_parse(
 	struct pst_span line, struct pst_policy_line *out, const char **why, struct pst_span *at);
@@ -255,8 +262,8 @@ struct pst_want {
 	uint8_t optional;  /* UNSET, NONE or MAY */
 	uint8_t gap;       /* the level if nobody spoke */
 	bool exempt;
-	int32_t entry;    /* whose match names count for `mandatory`; -1: none */
-	int32_t next_hop; /* whose match names count; -1: none */
+	int32_t entry;    /* of the map, by the domain of an mx next hop; -1: none */
+	int32_t next_hop; /* whose own level is a mandatory one; -1: none */
 };
 
 enum pst_verdict_kind {
@@ -323,9 +330,13 @@ struct pst_demand {
 	} names[PST_MATCH_MAX];
 	unsigned nfingerprints; /* FINGERPRINT; SHA-256 */
 	const uint8_t (*fingerprints)[32];
-	struct pst_span servername; /* SNI; n 0: none (an address) */
+	struct pst_span servername;  /* SNI; n 0: none (an address) */
+	char address[PST_IP_STRLEN]; /* the name of a host that has none */
 };
-/* Spans point into the policy and the facts. */
+/*
+ * Spans point into the policy, the facts and, for a host without a name, into d itself: such a
+ * demand must not be copied.
+ */
 void pst_policy_host(const struct pst_policy *p, const struct pst_want *want,
 	const struct pst_host_facts *h, struct pst_demand *d, struct pst_policy_trace *trace);
 

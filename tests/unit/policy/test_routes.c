@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <criterion/criterion.h>
-#include <pst_policy.h>
-#include <stdio.h>
+#include "policy_test.h"
 #include <stdlib.h>
+
+#define HOPS 400
+static const struct pst_policy_next_hop hops[HOPS] = {[0 ... HOPS - 1] = {.name = "x"}};
+
+static struct pst_policy *
+try(const struct pst_policy_route *routes, unsigned n, struct policy_faults *faults)
+{
+	return policy_try(
+		&(struct pst_policy_conf){
+			.nroutes = n, .routes = routes, .nnext_hops = HOPS, .next_hops = hops},
+		faults);
+}
 
 static struct pst_policy *
 compile(const struct pst_policy_route *routes, unsigned n)
 {
-	char err[256] = "";
-	struct pst_policy *p = pst_policy_new(routes, n, err, sizeof(err));
+	struct policy_faults faults;
+	struct pst_policy *p = try(routes, n, &faults);
 
-	cr_assert_not_null(p, "%s", err);
+	cr_assert_not_null(p, "%s", faults.text);
 	return p;
 }
 
@@ -22,7 +32,7 @@ ask(const struct pst_policy *p, const char *domain, size_t n)
 	struct pst_verdict v;
 
 	memset(&v, 0xa5, sizeof(v));
-	pst_policy_eval(p, &f, &v);
+	pst_policy_rcpt(p, &f, &v, NULL);
 	if (v.kind == PST_VERDICT_REFUSE) {
 		cr_expect_eq(v.code, 550);
 		cr_expect_str_eq(v.enh, "5.7.1");
@@ -83,6 +93,14 @@ static const struct question questions[] = {
 	{"a.b\xc3\xbc"
 	 "cher.example",
 		7, 7},
+	{"a.B\xc3\x9c"
+	 "CHER.example",
+		7, 7},
+	{"a.bu\xcc\x88"
+	 "cher.example",
+		7, 7},
+	{"a.xn--bcher-kva.example", 7, 7},
+	{"A.XN--BCHER-KVA.EXAMPLE", 7, 7},
 	{"_x.example", 8, 8},
 	{"", ANY, -1},
 	{".", ANY, -1},
@@ -150,47 +168,56 @@ struct fault {
 };
 
 static const struct fault faults[] = {
-	{"", NULL, "route 0 (\"\"): an empty label"},
-	{".", NULL, "route 0 (\".\"): an empty label"},
-	{"a..b", NULL, "route 0 (\"a..b\"): an empty label"},
-	{".example.com", NULL, "route 0 (\".example.com\"): an empty label"},
-	{"*.", NULL, "route 0 (\"*.\"): an empty label"},
-	{"**", NULL, "route 0 (\"**\"): \"*\" may stand alone or as the whole first label"},
+	{"", NULL, "/routes/0/domain: an empty label\n"},
+	{".", NULL, "/routes/0/domain: an empty label\n"},
+	{"a..b", NULL, "/routes/0/domain: an empty label\n"},
+	{".example.com", NULL, "/routes/0/domain: an empty label\n"},
+	{"*.", NULL, "/routes/0/domain: an empty label\n"},
+	{"**", NULL, "/routes/0/domain: \"*\" may stand alone or as the whole first label\n"},
 	{"a*.example", NULL,
-		"route 0 (\"a*.example\"): \"*\" may stand alone or as the whole first label"},
+		"/routes/0/domain: \"*\" may stand alone or as the whole first label\n"},
 	{"a.*.example", NULL,
-		"route 0 (\"a.*.example\"): \"*\" may stand alone or as the whole first label"},
+		"/routes/0/domain: \"*\" may stand alone or as the whole first label\n"},
 	{"*.*.example", NULL,
-		"route 0 (\"*.*.example\"): \"*\" may stand alone or as the whole first label"},
-	{"a b", NULL, "route 0 (\"a b\"): a byte that no domain has"},
-	{"user@example", NULL, "route 0 (\"user@example\"): a byte that no domain has"},
-	{"a\nb", NULL, "route 0 (\"a\nb\"): a byte that no domain has"},
-	{"[192.0.2]", NULL, "route 0 (\"[192.0.2]\"): not an address"},
-	{"[example]", NULL, "route 0 (\"[example]\"): not an address"},
-	{"[", NULL, "route 0 (\"[\"): not an address"},
-	{"*.[192.0.2.1]", NULL, "route 0 (\"*.[192.0.2.1]\"): an address has no subdomains"},
-	{"example.com", "Example.COM.", "route 1 (\"Example.COM.\"): the same domain as route 0"},
-	{"*", "*", "route 1 (\"*\"): the same domain as route 0"},
-	{"*.a.b", "*.A.b", "route 1 (\"*.A.b\"): the same domain as route 0"},
+		"/routes/0/domain: \"*\" may stand alone or as the whole first label\n"},
+	{"a b", NULL, "/routes/0/domain: a byte that no domain has\n"},
+	{"user@example", NULL, "/routes/0/domain: a byte that no domain has\n"},
+	{"a\nb", NULL, "/routes/0/domain: a byte that no domain has\n"},
+	{"[192.0.2]", NULL, "/routes/0/domain: not an address\n"},
+	{"[example]", NULL, "/routes/0/domain: not an address\n"},
+	{"[", NULL, "/routes/0/domain: not an address\n"},
+	{"*.[192.0.2.1]", NULL, "/routes/0/domain: an address has no subdomains\n"},
+	{"example.com", "Example.COM.", "/routes/1/domain: the same domain as route 0\n"},
+	{"*", "*", "/routes/1/domain: the same domain as route 0\n"},
+	{"*.a.b", "*.A.b", "/routes/1/domain: the same domain as route 0\n"},
 	{"[IPv6:2001:db8::1]", "[ipv6:2001:db8:0::1]",
-		"route 1 (\"[ipv6:2001:db8:0::1]\"): the same domain as route 0"},
+		"/routes/1/domain: the same domain as route 0\n"},
 };
 
-Test(routes, a_malformed_or_repeated_domain_is_an_error_that_names_it)
+Test(routes, a_malformed_or_repeated_domain_is_a_fault_that_names_it)
 {
 	for (unsigned i = 0; i < PST_COUNT(faults); i++) {
 		struct pst_policy_route r[2] = {{faults[i].first, 1}, {faults[i].second, 2}};
-		char err[256] = "";
+		struct policy_faults got;
 
-		cr_expect_null(
-			pst_policy_new(r, faults[i].second != NULL ? 2 : 1, err, sizeof(err)));
-		cr_expect_str_eq(err, faults[i].text, "%s", err);
+		cr_expect_null(try(r, faults[i].second != NULL ? 2 : 1, &got));
+		cr_expect_str_eq(got.text, faults[i].text, "%s", got.text);
 	}
+}
+
+Test(routes, a_route_to_no_next_hop_is_a_fault)
+{
+	struct pst_policy_route r = {"example.com", HOPS};
+	struct policy_faults got;
+
+	cr_expect_null(try(&r, 1, &got));
+	cr_expect_str_eq(got.text, "/routes/0/next_hop: no such next hop\n");
 }
 
 Test(routes, lengths_at_and_over_the_limits)
 {
-	char name[400], err[256];
+	struct policy_faults got;
+	char name[400];
 	struct pst_policy_route r = {name, 100};
 	struct pst_policy *p;
 
@@ -201,7 +228,7 @@ Test(routes, lengths_at_and_over_the_limits)
 	pst_policy_free(p);
 	name[63] = 'a';
 	name[64] = 0;
-	cr_expect_null(pst_policy_new(&r, 1, err, sizeof(err)));
+	cr_expect_null(try(&r, 1, &got));
 
 	for (unsigned i = 1; i < 127; i++)
 		name[2 * i - 1] = '.';
@@ -215,7 +242,7 @@ Test(routes, lengths_at_and_over_the_limits)
 	pst_policy_free(p);
 	name[255] = '.';
 	name[257] = 0;
-	cr_expect_null(pst_policy_new(&r, 1, err, sizeof(err)));
+	cr_expect_null(try(&r, 1, &got));
 
 	/* What a peer may send although it is too long for a domain. */
 	r.domain = "*.a";
