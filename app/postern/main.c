@@ -3,8 +3,10 @@
  * postern: the gateway.
  *
  *   postern -c FILE      run
- *   postern -t -c FILE   check the configuration; every fault by JSON pointer
+ *   postern -t -c FILE   check the configuration; every fault and warning by JSON pointer
  *   postern -V           versions
+ *
+ * --model NAME stands for the configuration's `model`, also in what is read or pushed later.
  *
  * Exit: 0 fine, 1 the configuration or the start failed, 2 usage.
  *
@@ -50,10 +52,11 @@ struct app {
 static int
 usage(FILE *to)
 {
-	fprintf(to, "usage: postern [-t] -c FILE\n"
+	fprintf(to, "usage: postern [-t] [--model NAME] -c FILE\n"
 		    "       postern -V\n"
 		    "  -c FILE  the configuration (JSON)\n"
 		    "  -t       check it and exit\n"
+		    "  --model  what this gateway is, whatever the configuration says\n"
 		    "  -V       print versions and exit\n");
 	return to == stderr ? EXIT_USAGE : EXIT_FINE;
 }
@@ -84,11 +87,12 @@ load(const char *path)
 		(void)pst_relay_check(cfg, report_fault, &report);
 	}
 	if (report.n > 0) {
-		pst_config_report_print(&report, path, stderr);
-		if (cfg != NULL)
-			pst_config_free(cfg);
+		pst_config_free(cfg);
 		cfg = NULL;
+	} else {
+		pst_config_lint(cfg, &report);
 	}
+	pst_config_report_print(&report, path, stderr);
 	pst_config_report_fini(&report);
 	return cfg;
 }
@@ -308,6 +312,7 @@ run(struct app *a, const sigset_t *set)
 int
 main(int argc, char **argv)
 {
+	static const struct option longer[] = {{"model", required_argument, NULL, 'm'}, {NULL}};
 	struct app a = {0};
 	const char *path = NULL;
 	char err[512] = "";
@@ -316,11 +321,13 @@ main(int argc, char **argv)
 	int opt, code = EXIT_FINE;
 
 	(void)pst_crypto_count_memory(); /* first of all: later OpenSSL refuses */
-	while ((opt = getopt(argc, argv, "c:thV")) != -1) {
+	while ((opt = getopt_long(argc, argv, "c:thV", longer, NULL)) != -1) {
 		if (opt == 'c')
 			path = optarg;
 		else if (opt == 't')
 			test = true;
+		else if (opt == 'm')
+			pst_config_force_model(optarg);
 		else if (opt == 'V')
 			return versions();
 		else

@@ -19,26 +19,33 @@ fault_row(const char *pointer, const char *text)
 	return row != NULL ? row : json_pack("{s:s, s:s}", "pointer", "", "text", "is not UTF-8");
 }
 
-static void
-refuse(struct pst_rpc_call *c, const struct pst_proposal *prop, const struct pst_outcome *v)
+static json_t *
+note_list(const struct pst_config_note *notes, unsigned n)
 {
 	json_t *list = json_array();
 
-	c->code = v->code;
-	for (unsigned i = 0; i < prop->report.n; i++)
-		json_array_append_new(list,
-			fault_row(prop->report.faults[i].pointer, prop->report.faults[i].text));
-	c->data = json_pack("{s:s, s:I, s:o}", "reason",
-		v->code == PST_RPC_RESTART ? "restart_required" : "nothing was changed",
-		"generation", (json_int_t)pst_plane_generation(c->plane), "faults", list);
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list, fault_row(notes[i].pointer, notes[i].text));
+	return list;
 }
 
 static void
-accept(struct pst_rpc_call *c, const struct pst_outcome *v)
+refuse(struct pst_rpc_call *c, const struct pst_proposal *prop, const struct pst_outcome *v)
 {
-	c->result = json_pack("{s:I, s:I, s:O}", "generation",
+	c->code = v->code;
+	c->data = json_pack("{s:s, s:I, s:o}", "reason",
+		v->code == PST_RPC_RESTART ? "restart_required" : "nothing was changed",
+		"generation", (json_int_t)pst_plane_generation(c->plane), "faults",
+		note_list(prop->report.faults, prop->report.n));
+}
+
+static void
+accept(struct pst_rpc_call *c, const struct pst_proposal *prop, const struct pst_outcome *v)
+{
+	c->result = json_pack("{s:I, s:I, s:O, s:o}", "generation",
 		(json_int_t)pst_plane_generation(c->plane), "changes_total",
-		(json_int_t)v->diff.total, "changes", v->diff.changes);
+		(json_int_t)v->diff.total, "changes", v->diff.changes, "warnings",
+		note_list(prop->report.warnings, prop->report.nwarnings));
 }
 
 void
@@ -47,7 +54,7 @@ pst_call_conclude(struct pst_rpc_call *c, struct pst_proposal *prop, struct pst_
 	if (v->code != 0) {
 		refuse(c, prop, v);
 	} else {
-		accept(c, v);
+		accept(c, prop, v);
 		json_object_set_new(c->result, "published", json_boolean(v->published));
 		json_object_set_new(c->result, "tls_built", json_integer(v->built.tls_built));
 		json_object_set_new(c->result, "tls_shared", json_integer(v->built.tls_shared));
@@ -106,7 +113,7 @@ pst_method_check(struct pst_rpc_call *c)
 	if (v.code != 0)
 		refuse(c, &prop, &v);
 	else
-		accept(c, &v);
+		accept(c, &prop, &v);
 	pst_proposal_fini(&prop, &v);
 }
 

@@ -64,6 +64,8 @@ pst_plane_check(struct pst_plane *p, struct pst_proposal *prop, struct pst_outco
 		pst_apply_abandon(p, prop->config);
 	if (prop->report.n > 0)
 		v->code = PST_RPC_CONFIG;
+	else
+		pst_config_lint(prop->config, &prop->report);
 }
 
 /* ---- publishing ---- */
@@ -109,10 +111,25 @@ relay_takes(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *
 	return false;
 }
 
+/* Nobody reads the answer of a reload: the log has the warnings too, the first few. */
+static void
+log_warnings(struct pst_plane *p, const struct pst_config_report *r)
+{
+	const unsigned max = 10;
+
+	for (unsigned i = 0; i < r->nwarnings && i < max; i++)
+		pst_logf(p->log, PST_LOG_WARN, "config", "warning: %s: %s", r->warnings[i].pointer,
+			r->warnings[i].text);
+	if (r->nwarnings > max)
+		pst_logf(p->log, PST_LOG_WARN, "config", "%u more warnings: see `config check`",
+			r->nwarnings - max);
+}
+
 static void
 settle(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v,
 	struct pst_generation *row)
 {
+	pst_config_lint(prop->config, &prop->report);
 	pst_apply_commit(p, prop->config);
 	p->running = prop->config;
 	prop->config = NULL; /* the relay's */
@@ -124,6 +141,8 @@ settle(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v,
 		"generation %llu runs (%s, uid %u): %s; TLS contexts built %u, shared %u",
 		(unsigned long long)row->number, row->via, (unsigned)row->by.uid, row->summary,
 		v->built.tls_built, v->built.tls_shared);
+	if (strcmp(prop->via, "reload") == 0)
+		log_warnings(p, &prop->report);
 }
 
 void

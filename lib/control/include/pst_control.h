@@ -10,17 +10,25 @@
 #include <pst_relay.h>
 #include <stdio.h>
 
-/* A list of faults, each with the JSON pointer (RFC 6901) of what is wrong. */
+/* What is to be said of a place in a configuration. */
+struct pst_config_note {
+	char *pointer; /* JSON pointer (RFC 6901); "" is the whole document; syntax errors carry
+			  line and column in text */
+	char *text;
+};
+
+/* Faults: it cannot run. Warnings: it can, but somebody should know. */
 struct pst_config_report {
 	unsigned n;
-	struct {
-		char *pointer; /* "" is the whole document; syntax errors carry line and column in
-				  text */
-		char *text;
-	} * faults;
+	struct pst_config_note *faults;
+	unsigned nwarnings;
+	struct pst_config_note *warnings;
 };
 void pst_config_report_add(struct pst_config_report *r, const char *pointer, const char *fmt, ...)
 	PST_PRINTF(3, 4);
+void pst_config_report_warn(struct pst_config_report *r, const char *pointer, const char *fmt, ...)
+	PST_PRINTF(3, 4);
+/* Faults as "PATH: POINTER: TEXT", warnings as "warning: POINTER: TEXT". */
 void pst_config_report_print(const struct pst_config_report *r, const char *path, FILE *to);
 void pst_config_report_fini(struct pst_config_report *r);
 
@@ -33,6 +41,8 @@ struct pst_config *pst_config_parse(
 	const char *json, size_t len, const char *path, struct pst_config_report *report);
 struct pst_config *pst_config_load(const char *path, struct pst_config_report *report);
 void pst_config_free(struct pst_config *c);
+/* Adds the warnings about a configuration without faults, pst_relay_lint's too. */
+void pst_config_lint(const struct pst_config *c, struct pst_config_report *report);
 /*
  * The model of this gateway, whatever a configuration says: `--model`. Once, before the
  * first is read. name stays the caller's and lives as long as the process.

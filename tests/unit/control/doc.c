@@ -39,7 +39,8 @@ const char good_document[] =
 	"    {'name': 'plain', 'port': 2525, 'tls': 'none', 'action': 'off'}],\n"
 	"  'next_hops': {\n"
 	"    'mail1': {'hosts': [{'name': 'm1.example.com', 'address': '10.0.0.20', 'port': 26,\n"
-	"      'priority': 5}, {'address': '2001:db8::20'}], 'tls': 'implicit', 'level': 'verify',\n"
+	"      'priority': 5}, {'address': '2001:db8::20'}], 'tls': 'implicit', 'level': "
+	"'verify',\n"
 	"      'ca_file': 'ca.pem', 'reuse': 'session', 'reuse_idle': 1.5, 'max_tries': 3},\n"
 	"    'mail2': {'hosts': [{'address': '10.0.0.30'}], 'tls': 'none'}},\n"
 	"  'routes': [{'domain': 'example.com', 'next_hop': 'mail2'},\n"
@@ -47,19 +48,42 @@ const char good_document[] =
 	"cher.example', 'next_hop': 'mail1'}],\n"
 	"  'policy': {}, 'crypto': {} }\n";
 
-char *
-spoiled(const char *find, const char *put)
+static char *
+replace(const char *doc, const char *find, const char *put)
 {
-	const char *at = strstr(good_document, find);
-	char *doc = NULL;
+	const char *at = strstr(doc, find);
+	char *out = NULL;
 
 	cr_assert_not_null(at, "the document has no %s", find);
-	if (asprintf(&doc, "%.*s%s%s", (int)(at - good_document), good_document, put,
-		    at + strlen(find)) < 0)
+	if (asprintf(&out, "%.*s%s%s", (int)(at - doc), doc, put, at + strlen(find)) < 0)
 		cr_assert_fail("out of memory");
+	return out;
+}
+
+static char *
+quoted(char *doc)
+{
 	for (char *p = doc; *p != '\0'; p++)
 		if (*p == '\'')
 			*p = '"';
+	return doc;
+}
+
+char *
+spoiled(const char *find, const char *put)
+{
+	return quoted(replace(good_document, find, put));
+}
+
+char *
+spoiled_twice(const char *find, const char *put, const char *also, const char *also_put)
+{
+	char *once = replace(good_document, find, put), *doc;
+
+	if (also == NULL)
+		return quoted(once);
+	doc = quoted(replace(once, also, also_put));
+	free(once);
 	return doc;
 }
 
@@ -83,4 +107,50 @@ parse_good(const char *find, const char *put)
 	pst_config_report_fini(&report);
 	free(doc);
 	return c;
+}
+
+/* ---- tables ---- */
+
+static void
+expect_pointers(const struct bad *b, const struct pst_config_report *r)
+{
+	const char *p = b->pointers;
+
+	for (unsigned i = 0; i < r->n; i++) {
+		size_t n = strlen(r->faults[i].pointer);
+		bool last = i + 1 == r->n;
+		/* One pointer may hold a space; compare by length, then a separator. */
+		cr_expect(strncmp(p, r->faults[i].pointer, n) == 0 && p[n] == (last ? '\0' : ' '),
+			"%s -> %s: fault %u is at %s (%s), expected %s", b->find, b->put, i,
+			r->faults[i].pointer, r->faults[i].text, p);
+		if (p[n] == '\0')
+			break;
+		p += n + 1;
+	}
+}
+
+static void
+expect_fault(const struct bad *b)
+{
+	struct pst_config_report r = {0};
+	char *doc = spoiled_twice(b->find, b->put, b->also, b->also_put);
+	struct pst_config *c = parse(doc, &r);
+
+	cr_expect_null(c, "accepted: %s", b->put);
+	cr_expect_gt(r.n, 0);
+	if (r.n > 0) {
+		expect_pointers(b, &r);
+		cr_expect(strstr(r.faults[0].text, b->says) != NULL, "%s: says \"%s\"", b->put,
+			r.faults[0].text);
+	}
+	pst_config_free(c);
+	pst_config_report_fini(&r);
+	free(doc);
+}
+
+void
+expect_faults(const struct bad *bad, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		expect_fault(&bad[i]);
 }

@@ -6,12 +6,6 @@
 
 #include "doc.h"
 
-struct bad {
-	const char *find, *put; /* in good_document */
-	const char *pointers;   /* of the faults, in order, separated by spaces */
-	const char *says;       /* part of the first fault's text */
-};
-
 static const struct bad bad[] = {
 	/* the whole */
 	{"{ 'version': 1,", "{", "/version", "missing"},
@@ -244,43 +238,10 @@ static const struct bad bad[] = {
 	{"'routes': [{'domain'", "'routes': [], 'routes': [{'domain'", "/routes", "line 34"},
 };
 
-static void
-expect_pointers(const struct bad *b, const struct pst_config_report *r)
-{
-	const char *p = b->pointers;
-
-	for (unsigned i = 0; i < r->n; i++) {
-		size_t n = strlen(r->faults[i].pointer);
-		bool last = i + 1 == r->n;
-		/* One pointer may hold a space; compare by length, then a separator. */
-		cr_expect(strncmp(p, r->faults[i].pointer, n) == 0 && p[n] == (last ? '\0' : ' '),
-			"%s -> %s: fault %u is at %s (%s), expected %s", b->find, b->put, i,
-			r->faults[i].pointer, r->faults[i].text, p);
-		if (p[n] == '\0')
-			break;
-		p += n + 1;
-	}
-}
-
 Test(config, names_the_place_of_each_fault_and_no_other)
 {
 	cr_assert_geq(PST_COUNT(bad), 80);
-	for (size_t i = 0; i < PST_COUNT(bad); i++) {
-		struct pst_config_report r = {0};
-		char *doc = spoiled(bad[i].find, bad[i].put);
-		struct pst_config *c = parse(doc, &r);
-
-		cr_expect_null(c, "accepted: %s", bad[i].put);
-		cr_expect_gt(r.n, 0);
-		if (r.n > 0) {
-			expect_pointers(&bad[i], &r);
-			cr_expect(strstr(r.faults[0].text, bad[i].says) != NULL, "%s: says \"%s\"",
-				bad[i].put, r.faults[0].text);
-		}
-		pst_config_free(c);
-		pst_config_report_fini(&r);
-		free(doc);
-	}
+	expect_faults(bad, PST_COUNT(bad));
 }
 
 Test(config, reports_all_faults_at_once)
