@@ -121,6 +121,13 @@ evict(struct cache *c)
 	c->evictions++;
 }
 
+static void
+make_room(struct cache *c, uint32_t n)
+{
+	while (atomic_load_explicit(&c->n, memory_order_relaxed) > n)
+		evict(c);
+}
+
 enum pst_rc
 cache_put(struct cache *c, const struct names_key *key, uint32_t generation, uint64_t expires,
 	struct pst_names_answer *a)
@@ -138,10 +145,10 @@ cache_put(struct cache *c, const struct names_key *key, uint32_t generation, uin
 	old = cds_lfht_add_replace(c->table, (unsigned long)hash(c, key), match, &e->key, &e->node);
 	if (old != NULL)
 		retire(c, caa_container_of(old, struct cache_entry, node));
+	/* Room first: it is not in the order yet, or it would go before what is in use. */
+	make_room(c, PST_MAX(c->capacity, 1u) - 1);
 	TAILQ_INSERT_TAIL(&c->order, e, link);
 	atomic_fetch_add_explicit(&c->n, 1, memory_order_relaxed);
-	while (atomic_load_explicit(&c->n, memory_order_relaxed) > c->capacity)
-		evict(c);
 	return PST_OK;
 }
 
@@ -152,8 +159,7 @@ cache_resize(struct cache *c, uint32_t capacity)
 	if (buckets(capacity) > buckets(c->capacity))
 		cds_lfht_resize(c->table, buckets(capacity));
 	c->capacity = capacity;
-	while (atomic_load_explicit(&c->n, memory_order_relaxed) > capacity)
-		evict(c);
+	make_room(c, capacity);
 }
 
 void

@@ -303,7 +303,8 @@ chain_feed(struct chain *c, unsigned slot, const struct dns_reply *r)
 {
 	c->waiting--;
 	c->secure &= r->secure;
-	c->ttl = PST_MIN(c->ttl, r->ttl);
+	if (r->outcome != DNS_FAILED) /* which has a life of its own: failure_ttl */
+		c->ttl = PST_MIN(c->ttl, r->ttl);
 	if (slot == 0)
 		feed_head(c, r);
 	else
