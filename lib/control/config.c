@@ -5,7 +5,8 @@
  * whether files exist and certificates fit is pst_relay_check's to say.
  *
  * The configuration, its strings and arrays are one arena, freed by
- * pst_config_free. A parse keeps no state behind; any thread may call it.
+ * pst_config_free. A parse keeps no state behind, and knows one thing from outside, the model
+ * that pst_config_force_model set; any thread may call it.
  */
 #include "config_walk.h"
 

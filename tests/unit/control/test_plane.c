@@ -186,7 +186,8 @@ Test(plane, every_sample_reproduces_itself)
 		char path[512], *text;
 
 		if (len < 5 || strcmp(e->d_name + len - 5, ".json") != 0 ||
-			strstr(e->d_name, "schema") != NULL)
+			strstr(e->d_name, "schema") != NULL ||
+			strcmp(e->d_name, "models.json") == 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", SAMPLES, e->d_name);
 		text = read_whole(path);
