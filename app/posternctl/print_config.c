@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Generations, changes and sessions as text. */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,14 +22,23 @@ number(const json_t *obj, const char *key)
 
 /* ---- changes ---- */
 
+#define VALUE_MAX 4000 /* bytes; what is longer is shown in part */
+
 static void
 put_value(FILE *to, const char *sign, const json_t *v)
 {
+	char *text;
+	size_t n;
+
 	if (v == NULL)
 		return;
-	fprintf(to, "  %s ", sign);
-	json_dumpf(v, to, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
-	fputc('\n', to);
+	text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+	n = text != NULL ? strlen(text) : 0;
+	if (n > VALUE_MAX)
+		fprintf(to, "  %s %.400s ... (%zu bytes; --json has them)\n", sign, text, n);
+	else
+		fprintf(to, "  %s %s\n", sign, text != NULL ? text : "?");
+	free(text);
 }
 
 void

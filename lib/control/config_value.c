@@ -208,22 +208,39 @@ value_flags(struct pst_config_walk *w, const struct pst_key *k, const json_t *v,
 void
 pst_config_forget_pattern(struct pst_config_walk *w)
 {
-	if (w->pattern != NULL)
-		regfree(&w->compiled);
-	w->pattern = NULL;
+	for (unsigned i = 0; i < PST_CONFIG_PATTERNS; i++) {
+		if (w->patterns[i].text != NULL)
+			regfree(&w->patterns[i].compiled);
+		w->patterns[i].text = NULL;
+	}
 }
 
-/* The last pattern stays compiled: a list asks for the same one a million times. */
+/* The compiled pattern; NULL: it is none. */
+static const regex_t *
+compiled(struct pst_config_walk *w, const char *pattern)
+{
+	unsigned i = w->next_pattern;
+
+	for (unsigned k = 0; k < PST_CONFIG_PATTERNS; k++)
+		if (w->patterns[k].text == pattern)
+			return &w->patterns[k].compiled;
+	if (w->patterns[i].text != NULL)
+		regfree(&w->patterns[i].compiled);
+	w->patterns[i].text = NULL;
+	if (regcomp(&w->patterns[i].compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return NULL;
+	w->patterns[i].text = pattern;
+	w->next_pattern = (i + 1) % PST_CONFIG_PATTERNS;
+	return &w->patterns[i].compiled;
+}
+
+/* The last ones stay compiled: a list asks for the same ones a million times. */
 static bool
 matches(struct pst_config_walk *w, const char *pattern, const char *s)
 {
-	if (w->pattern != pattern) {
-		pst_config_forget_pattern(w);
-		if (regcomp(&w->compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-			return false;
-		w->pattern = pattern;
-	}
-	return regexec(&w->compiled, s, 0, NULL, 0) == 0;
+	const regex_t *re = compiled(w, pattern);
+
+	return re != NULL && regexec(re, s, 0, NULL, 0) == 0;
 }
 
 /* NUL cannot come (the parser refuses \u0000); the other control characters can, by \u escapes. */

@@ -93,6 +93,9 @@ struct pst_key_type {
 	size_t names_max;                 /* characters of such a key; 0: 64 */
 };
 
+/* Patterns that stay compiled: as many as the elements of one array have, and some. */
+#define PST_CONFIG_PATTERNS 8
+
 struct pst_config_walk {
 	struct pst_config *config;
 	struct pst_config_report *report;
@@ -101,8 +104,11 @@ struct pst_config_walk {
 	json_t *names;   /* "what\nname" -> index, of all maps read so far */
 	unsigned faults;
 	bool predefined;     /* what is read now is not the document's */
-	const char *pattern; /* that `compiled` is; NULL: none */
-	regex_t compiled;
+	struct {
+		const char *text; /* NULL: free */
+		regex_t compiled;
+	} patterns[PST_CONFIG_PATTERNS];
+	unsigned next_pattern; /* that makes room */
 	size_t len;         /* of pointer */
 	char pointer[1024]; /* the object being read */
 };

@@ -152,7 +152,7 @@ pst_edit_map_find(const json_t *map, const char *destination, const char **key)
 	const char *dot;
 	const json_t *v;
 
-	if (!fold(destination, folded))
+	if (!fold(destination, folded) || folded[0] == '\0')
 		return NULL;
 	v = find_folded(map, folded, key);
 	/* Postfix, postconf(5), parent_domain_matches_subdomains: a table of this kind names

@@ -26,6 +26,8 @@ fake_reset(void)
 const struct pst_counter_desc pst_relay_counter_descs[] = {PST_RELAY_COUNTERS(RELAY_DESC){NULL}};
 const struct pst_counter_desc pst_net_counter_descs[] = {PST_NET_COUNTERS(NET_DESC){NULL}};
 const struct pst_counter_desc pst_tcp_counter_descs[] = {PST_TCP_COUNTERS(TCP_DESC){NULL}};
+#define NAMES_DESC(name, help) PST_COUNTER_DESC(pst_names_counters, name, help)
+const struct pst_counter_desc pst_names_counter_descs[] = {PST_NAMES_COUNTERS(NAMES_DESC){NULL}};
 
 unsigned
 pst_relay_nworkers(const struct pst_relay *r)
@@ -50,6 +52,94 @@ pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
 		.hop_bytes = 500,
 		.tls_live_bytes = 123456,
 		.addresses_uncounted = 7};
+}
+
+void
+pst_relay_names(
+	struct pst_relay *r, struct pst_names_counters *out, unsigned *cached, unsigned *open)
+{
+	*out = (struct pst_names_counters){.hits = 41, .misses = fake.body_bytes};
+	*cached = 43;
+	*open = 44;
+}
+
+/* ---- relay: policy ---- */
+
+const char *const pst_relay_hop_state_names[PST_HOP_STATES] = {
+	"no_starttls", "good", "untrusted", "broken"};
+
+/* The second rule, if there is one, is always unreachable here. */
+unsigned
+pst_relay_lint(const struct pst_config *cfg,
+	void (*report)(void *arg, const char *pointer, const char *text), void *arg)
+{
+	if (cfg->policy.nrules < 2)
+		return 0;
+	report(arg, "/policy/outbound", "encrypt for all the Internet");
+	report(arg, "/policy/rules/1", "unreachable: taken by 1");
+	return 2;
+}
+
+enum pst_rc
+pst_relay_explain(struct pst_relay *r, const struct pst_explain_query *q, struct pst_explain *out,
+	char *err, size_t errlen)
+{
+	struct pst_explain_host *h = &out->hosts[0];
+
+	if (strcmp(q->to, "nobody") == 0) {
+		snprintf(err, errlen, "no listener is called \"%s\"",
+			q->listener != NULL ? q->listener : "");
+		return PST_INVAL;
+	}
+	*out = (struct pst_explain){.generation = fake.generation,
+		.listener = "smtp",
+		.starttls_offered = true,
+		.mail = {250, "2.1.0", "Sender OK", ""},
+		.rcpt = {451, "4.7.4", "TLS is required, but was not offered", "tls_not_offered"},
+		.rule = "bank",
+		.rule_line = "* bank.example - required",
+		.sender_policy = "optional",
+		.recipient_policy = "required",
+		.route = "bank.example",
+		.next_hop = "mail1",
+		.trace = {1, {{"recipient", "rule", "mandatory", "rule bank\033[2J"}}},
+		.nhosts = 1};
+	snprintf(h->name, sizeof(h->name), "%s", q->tls ? "over-tls" : "in-clear");
+	pst_ip_parse("192.0.2.5", &h->at.ip);
+	h->at.port = 25;
+	strcpy(h->demand, "secure");
+	strcpy(h->match, "bank.example,.bank.example");
+	h->outcome[PST_HOP_GOOD].reply = (struct pst_explain_reply){250, "2.1.5", "OK", ""};
+	strcpy(h->outcome[PST_HOP_GOOD].channel, "tls");
+	h->outcome[PST_HOP_BROKEN].reply =
+		(struct pst_explain_reply){451, "4.7.5", "TLS failed", "tls_failed"};
+	h->live.tried = q->live;
+	h->live.code = 250;
+	h->live.ok = true;
+	strcpy(h->live.verify, "verified");
+	return PST_OK;
+}
+
+unsigned
+pst_relay_broken(struct pst_relay *r, struct pst_broken_row *rows, unsigned max)
+{
+	for (unsigned i = 0; i < fake.nbroken && i < max; i++) {
+		rows[i] = (struct pst_broken_row){.client = i % 2 != 0,
+			.left_ms = 1500 + i,
+			.failures = i + 1,
+			.cause = "handshake\033"};
+		pst_ip_parse("192.0.2.7", &rows[i].ip);
+	}
+	return PST_MIN(fake.nbroken, max);
+}
+
+unsigned
+pst_relay_broken_flush(struct pst_relay *r)
+{
+	unsigned n = fake.nbroken;
+
+	fake.nbroken = 0;
+	return n;
 }
 
 /* ---- relay: generations ---- */

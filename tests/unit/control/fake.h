@@ -24,6 +24,7 @@ struct fake {
 	unsigned nsessions; /* of each worker; counters 1, 2, ... */
 	char killed[64];
 	uint64_t body_bytes; /* added to relay.body_bytes of each worker */
+	unsigned nbroken;    /* hosts in the broken-TLS memory */
 	bool stopped, stopped_now;
 	void (*release)(void *arg, const struct pst_config *cfg);
 	void *release_arg;
