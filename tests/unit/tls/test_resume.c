@@ -13,13 +13,22 @@ static const uint8_t ticket_key[80] = {3, 1, 4, 1, 5};
 
 /* ---- the server's side ---- */
 
+/* The name as given: ours would send it in lower case. */
+static void
+start(struct pair *p)
+{
+	pair_sessions(p);
+	if (p->name != NULL)
+		SSL_set_tlsext_host_name(p->client.tls->ssl, p->name);
+}
+
 static SSL_SESSION *
 first_visit(struct pair *p)
 {
 	SSL_SESSION *s;
 	char buf[4];
 
-	pair_sessions(p);
+	start(p);
 	cr_assert(pair_handshake(p), "%s", pst_tls_error(p->client.tls));
 	end_drain(&p->client, buf, sizeof(buf));
 	s = SSL_SESSION_dup(SSL_get_session(p->client.tls->ssl));
@@ -33,7 +42,7 @@ second_visit(struct pair *p, SSL_SESSION *kept)
 {
 	SSL_SESSION *copy = SSL_SESSION_dup(kept);
 
-	pair_sessions(p);
+	start(p);
 	SSL_set_session(p->client.tls->ssl, copy);
 	cr_expect(pair_handshake(p), "%s", pst_tls_error(p->server.tls));
 	SSL_SESSION_free(copy);
@@ -198,6 +207,7 @@ static const struct pst_tls_expect expectations[] = {
 		.nnames = 1,
 		.names = {{"mx.example.com"}}},
 	{.verify = PST_TLS_VERIFY_NAME, .nnames = 1, .names = {{"mx2.example.com"}}},
+	{.verify = PST_TLS_VERIFY_NAME, .nnames = 1, .names = {{"example.com"}}},
 	{.verify = PST_TLS_VERIFY_NAME, .nnames = 1, .names = {{"example.com", true}}},
 	{.verify = PST_TLS_VERIFY_NAME,
 		.nnames = 2,
@@ -257,7 +267,7 @@ Test(resume, a_session_is_found_by_the_expectation_it_was_made_for_alone)
 		setup(&p, (uint16_t)v);
 		pst_cert_free(p.sconf.certs[0]);
 		p.sconf.certs[0] = pair_cert(p.sc, pair_pki()->ec,
-			"DNS:mx.example.com,DNS:mx2.example.com,IP:192.0.2.1");
+			"DNS:example.com,DNS:mx.example.com,DNS:mx2.example.com,IP:192.0.2.1");
 		pin(p.sconf.certs[0]->leaf);
 		pair_contexts(&p);
 		for (unsigned i = 0; i < PST_COUNT(expectations); i++) {
