@@ -236,11 +236,15 @@ ask_sender(const struct pst_policy *p, const struct pst_facts *f, struct pst_ver
 	struct pst_policy_trace *trace)
 {
 	struct policy_leg leg = {.name = "sender", .trace = trace};
+	char client[PST_IP_STRLEN] = "";
 	enum pst_level level;
 	bool conflict;
 
 	leg.want.gap = (uint8_t)p->sender_gap;
-	policy_leg_lists(&leg, f->client_listed, "the client", pst_span(NULL, 0));
+	if (trace != NULL)
+		pst_ip_str(&f->client, client);
+	if (f->client_listed != 0)
+		policy_leg_lists(&leg, f->client_listed, "the client", pst_span_str(client));
 	ask_sender_rule(p, v, &leg);
 	tell_sender_gap(p, &leg);
 	level = policy_leg_level(&leg, &conflict);
