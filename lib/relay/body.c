@@ -102,7 +102,7 @@ verdict_set(struct verdict *v, const struct session *s, const struct pst_smtp_re
 		snprintf(v->enh, sizeof(v->enh), "%u.%u.%u", r->enh[0], r->enh[1], r->enh[2]);
 	else
 		snprintf(v->enh, sizeof(v->enh), "%u.0.0", cls);
-	if (s->tx->cls->hop->expose_upstream_text && r->text.n > 0)
+	if (s->tx->to.cls->hop->expose_upstream_text && r->text.n > 0)
 		snprintf(v->text, sizeof(v->text), "%.*s", PST_SPAN_FMT(r->text));
 	else
 		snprintf(v->text, sizeof(v->text), "The next hop refused");
@@ -167,7 +167,7 @@ session_hop_dot(struct session *s, const struct pst_smtp_reply *r)
 	}
 	hop_enter(s->hop, HOP_READY);
 	if (positive(r)) {
-		if (s->tx->cls->hop->expose_upstream_text && r->text.n > 0)
+		if (s->tx->to.cls->hop->expose_upstream_text && r->text.n > 0)
 			snprintf(v.text, sizeof(v.text), "%.*s", PST_SPAN_FMT(r->text));
 		else
 			snprintf(v.text, sizeof(v.text), "Ok");
@@ -193,7 +193,7 @@ session_hop_lost(struct session *s, enum hop_fault f)
 	const char *text = hop_fault_text(f);
 
 	s->sh->body_len = 0;
-	if (tx == NULL || tx->cls == NULL)
+	if (tx == NULL || tx->to.cls == NULL)
 		return;
 	if (tx->dot_sent) {
 		/* It may have the message: the client tries again, a duplicate beats a loss. */

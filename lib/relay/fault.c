@@ -18,9 +18,29 @@ hop_fault_name(enum hop_fault f)
 		[HOP_FAULT_NO_TLS] = "TLS is required, but was not offered",
 		[HOP_FAULT_TLS] = "TLS failed",
 		[HOP_FAULT_INJECTION] = "bytes behind the reply to STARTTLS",
+		[HOP_FAULT_CONFLICT] = "policy_conflict",
 		[HOP_FAULT_RESOURCE] = "out of resources",
 	};
 	return names[f];
+}
+
+const char *
+hop_fault_word(enum hop_fault f)
+{
+	static const char *const words[] = {
+		[HOP_FAULT_NONE] = "none",
+		[HOP_FAULT_CONNECT] = "connect",
+		[HOP_FAULT_LOST] = "lost",
+		[HOP_FAULT_TIMEOUT] = "timeout",
+		[HOP_FAULT_PROTOCOL] = "protocol",
+		[HOP_FAULT_GREETING] = "greeting",
+		[HOP_FAULT_NO_TLS] = "tls_not_offered",
+		[HOP_FAULT_TLS] = "tls_failed",
+		[HOP_FAULT_INJECTION] = "injection",
+		[HOP_FAULT_CONFLICT] = "policy_conflict",
+		[HOP_FAULT_RESOURCE] = "resource",
+	};
+	return words[f];
 }
 
 const char *
@@ -31,6 +51,7 @@ hop_fault_enh(enum hop_fault f)
 		return "4.7.4";
 	case HOP_FAULT_TLS:
 	case HOP_FAULT_INJECTION:
+	case HOP_FAULT_CONFLICT:
 		return "4.7.5";
 	case HOP_FAULT_LOST:
 	case HOP_FAULT_TIMEOUT:
@@ -54,6 +75,8 @@ hop_fault_text(enum hop_fault f)
 	case HOP_FAULT_TLS:
 	case HOP_FAULT_INJECTION:
 		return "TLS with the next hop failed";
+	case HOP_FAULT_CONFLICT:
+		return "Policy conflict: TLS with the next hop is both demanded and forbidden";
 	case HOP_FAULT_LOST:
 	case HOP_FAULT_TIMEOUT:
 		return "Lost the connection to the next hop";
@@ -63,5 +86,21 @@ hop_fault_text(enum hop_fault f)
 		return "Out of resources, try again";
 	default:
 		return "The next hop does not answer";
+	}
+}
+
+int
+hop_fault_refusal(enum hop_fault f)
+{
+	switch (f) {
+	case HOP_FAULT_NO_TLS:
+		return PST_REFUSED_NO_TLS;
+	case HOP_FAULT_TLS:
+	case HOP_FAULT_INJECTION:
+		return PST_REFUSED_TLS;
+	case HOP_FAULT_CONFLICT:
+		return PST_REFUSED_CONFLICT;
+	default:
+		return -1;
 	}
 }

@@ -4,8 +4,9 @@
  *
  * It brings itself to HOP_READY (banner, EHLO, STARTTLS and EHLO again, or implicit
  * TLS first), then does what its session's transaction asks. Every state but
- * READY and BODY has a deadline; every end but an orderly one is told to the
- * session once, by session_hop_lost, after the hop is gone.
+ * READY and BODY has a deadline; every end but an orderly one is told to its owner
+ * once, after the hop is gone: to the session by session_hop_lost, to a probe of explain's,
+ * which goes no further than READY, by probe_lost.
  *
  * A hop whose transaction ended cleanly may serve another session of the same
  * class; before that it must answer RSET, which also shows that it is alive.
@@ -48,11 +49,26 @@ state_deadline(const struct hop *h, enum hop_state st)
 	case HOP_DOT:
 		return t->dot;
 	case HOP_READY:
-		return h->s == NULL ? h->cls->hop->reuse_idle_ms : 0;
+		return hop_pooled(h) ? h->cls->hop->reuse_idle_ms : 0;
 	case HOP_CLOSED:
 		return 0;
 	}
 	return 0;
+}
+
+bool
+hop_pooled(const struct hop *h)
+{
+	return h->s == NULL && h->probe == NULL;
+}
+
+/* The pointer by which its owner knows it, which outlives it; NULL: in the pool. */
+static struct hop **
+hop_slot(const struct hop *h)
+{
+	if (h->s != NULL)
+		return &h->s->hop;
+	return h->probe != NULL ? &h->sh->probe_hop : NULL;
 }
 
 void
@@ -74,7 +90,7 @@ void
 hop_await(struct hop *h, bool anew)
 {
 	const struct tx *tx = h->s->tx;
-	bool unsaid = tx != NULL && tx->cls != NULL && tx->fail.code == 0 &&
+	bool unsaid = tx != NULL && tx->to.cls != NULL && tx->fail.code == 0 &&
 		      (!tx->mail_sent || tx->sent < tx->nrcpts);
 
 	if (h->state != HOP_RCPT && h->state != HOP_READY)
@@ -89,26 +105,62 @@ hop_await(struct hop *h, bool anew)
 void
 hop_free(struct hop *h)
 {
-	if (h->s == NULL) {
+	if (hop_pooled(h)) {
 		TAILQ_REMOVE(&h->sh->pool, h, link);
 		h->sh->npool--;
 	} else {
-		h->s->hop = NULL;
+		*hop_slot(h) = NULL;
 	}
 	pst_timer_cancel(&h->sh->wheel, &h->timer);
 	pst_smtp_client_fini(&h->smtp);
 	snapshot_put(h->snap, h->sh->worker);
+	free(h->domain);
 	free(h->host);
 	free(h->helo);
 	free(h->tls_key);
 	free(h);
 }
 
-/* The end of a hop that did not go as it should. */
+/* S4: an opportunistic host whose TLS is broken; never learned where TLS is demanded. */
 static void
+learn_broken(struct hop *h)
+{
+	const struct pst_config_broken_tls *b = &h->snap->cfg->policy.broken_tls;
+
+	if (!demand_may_fall_back(h->demand.level, h->cls->hop->tls, b->enabled))
+		return;
+	broken_note(h->sh->relay->broken, &h->at.ip, false, h->why, h->sh->now_ms, b->ttl_ms,
+		b->entries);
+	h->sh->c.broken_tls_learned++;
+	if (h->s->tx != NULL)
+		h->s->tx->fallback = true;
+}
+
+static void
+count_fault(struct hop *h, enum hop_fault f)
+{
+	struct pst_relay_counters *c = &h->sh->c;
+
+	if (f == HOP_FAULT_CONNECT)
+		c->nexthop_connect_failures++;
+	if (h->reused && h->s != NULL && h->s->tx != NULL && h->state < HOP_BODY)
+		c->nexthop_stale++;
+	if (h->state == HOP_HANDSHAKE) {
+		c->nexthop_handshake_failures++;
+		h->sh->labels.handshake_failures[PST_LEG_NEXTHOP]++;
+	}
+	if (f == HOP_FAULT_INJECTION)
+		c->starttls_injection++;
+}
+
+/* The end of a hop that did not go as it should. */
+void
 hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
 {
 	struct session *s = h->s;
+	struct probe *p = h->probe;
+	struct shard *sh = h->sh;
+	char why[sizeof(h->why)];
 	va_list ap;
 
 	if (fmt != NULL) {
@@ -116,25 +168,21 @@ hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
 		vsnprintf(h->why, sizeof(h->why), fmt, ap);
 		va_end(ap);
 	}
-	if (f == HOP_FAULT_CONNECT)
-		h->sh->c.nexthop_connect_failures++;
-	if (h->reused && s != NULL && s->tx != NULL && h->state < HOP_BODY)
-		h->sh->c.nexthop_stale++;
-	if (h->state == HOP_HANDSHAKE) {
-		h->sh->c.nexthop_handshake_failures++;
-		h->sh->labels.handshake_failures[PST_LEG_NEXTHOP]++;
-	}
-	if (f == HOP_FAULT_INJECTION)
-		h->sh->c.starttls_injection++;
+	count_fault(h, f);
+	if (f == HOP_FAULT_TLS && p == NULL)
+		learn_broken(h);
 	if (s != NULL) {
 		log_hop_fault(h, f);
 		if (s->tx != NULL)
 			log_hop_facts(s->tx, h);
 	}
+	memcpy(why, h->why, sizeof(why));
 	leg_abort(&h->leg);
 	hop_free(h);
 	if (s != NULL)
 		session_hop_lost(s, f);
+	else if (p != NULL)
+		probe_lost(sh, p, f, why);
 }
 
 void
@@ -150,32 +198,64 @@ hop_close(struct hop *h)
 
 /* ---- opening ---- */
 
-static struct pst_tls_ctx *
-hop_tls_ctx(const struct hop *h)
+/* What policy demands of this very host. The spans point into the hop and its snapshot. */
+static void
+hop_judge(struct hop *h, const struct errand *to)
 {
-	return h->cls->tls->ctx[h->sh->worker];
+	struct pst_host_facts f = {.next_hop = (unsigned)(to->cls - h->snap->classes),
+		.ip = h->at.ip,
+		.port = h->at.port};
+
+	if (h->domain != NULL)
+		f.domain = pst_span_str(h->domain);
+	if (h->host != NULL)
+		f.name = pst_span_str(h->host);
+	pst_policy_host(h->snap->policy->policy, &to->want, &f, &h->demand, NULL);
+	h->part = class_tls(to->cls, h->demand.tls, to->pfs);
+	h->demand_key = demand_digest(&h->demand, h->part);
 }
 
-/* Resumption stays inside one class and one host: the key names both. */
+bool
+hop_suits(const struct hop *h, const struct snapshot *sn, const struct errand *to)
+{
+	struct hop as = {.host = h->host, .domain = h->domain, .at = h->at};
+
+	if (strcmp(h->cls->key, to->cls->key) != 0 || (h->domain == NULL) != (to->domain == NULL) ||
+		(h->domain != NULL && strcmp(h->domain, to->domain) != 0))
+		return false;
+	as.snap = (struct snapshot *)(uintptr_t)sn;
+	hop_judge(&as, to);
+	return !as.demand.conflict && digest_eq(&as.demand_key, &h->demand_key);
+}
+
+/* Resumption stays inside one class, one demand and one host: the key names all three. */
+static char *
+session_key(const struct hop *h)
+{
+	char at[PST_ENDPOINT_STRLEN];
+	char *key = NULL;
+
+	if (asprintf(&key, "%s|%016lx%016lx|%s", h->cls->key, (unsigned long)h->demand_key.h[0],
+		    (unsigned long)h->demand_key.h[1], pst_endpoint_str(&h->at, at)) < 0)
+		return NULL;
+	return key;
+}
+
 static enum pst_rc
 hop_start_tls(struct hop *h)
 {
-	const struct pst_config_next_hop *c = h->cls->hop;
-	const char *name = c->verify_name != NULL ? c->verify_name : h->host;
-	char at[PST_ENDPOINT_STRLEN], ip[PST_IP_STRLEN];
+	static __thread char names[PST_TLS_NAMES_MAX + 1][PST_NAME_MAX];
+	struct pst_tls_expect e;
+	enum pst_rc rc = h->part != NULL ? demand_expect(&h->demand, &e, names) : PST_INVAL;
 
-	/* A host known by its address alone is verified as that address (iPAddress SAN). */
-	if (name == NULL)
-		name = pst_ip_str(&h->at.ip, ip);
-
-	if (h->tls_key == NULL && asprintf(&h->tls_key, "%s|%s|%s", h->cls->key, name,
-					  pst_endpoint_str(&h->at, at)) < 0) {
-		h->tls_key = NULL;
+	if (rc != PST_OK)
+		return rc;
+	if (h->tls_key == NULL && (h->tls_key = session_key(h)) == NULL)
 		return PST_NOMEM;
-	}
 	hop_enter(h, HOP_HANDSHAKE);
 	h->tls_began = h->sh->now;
-	return leg_start_tls(&h->leg, hop_tls_ctx(h), name, h->sh->cache, pst_span_str(h->tls_key));
+	return leg_start_tls(
+		&h->leg, h->part->ctx[h->sh->worker], &e, h->sh->cache, pst_span_str(h->tls_key));
 }
 
 const char *
@@ -184,34 +264,99 @@ hop_helo(const struct session *s, const struct route_class *cls)
 	return cls->hop->helo != NULL ? cls->hop->helo : s->ln->hostname;
 }
 
-struct hop *
-hop_open(struct session *s, const struct route_class *cls, const struct pst_endpoint *at,
-	const char *host, enum pst_rc *rc)
+/* S4: has TLS with this host failed lately, and may that be heeded? */
+static bool
+known_broken(const struct hop *h)
 {
-	struct shard *sh = s->sh;
-	struct hop *h = calloc(1, sizeof(*h));
-	struct pst_tcp_conn *conn = NULL;
+	const struct pst_config_broken_tls *b = &h->snap->cfg->policy.broken_tls;
+	struct pst_relay_counters *c = &h->sh->c;
 
-	*rc = PST_NOMEM;
+	if (!b->enabled || h->part == NULL || h->demand.level <= PST_LEVEL_NONE ||
+		!broken_has(h->sh->relay->broken, &h->at.ip, false, h->sh->now_ms))
+		return false;
+	if (demand_may_fall_back(h->demand.level, h->cls->hop->tls, true)) {
+		c->broken_tls_used++;
+		return true;
+	}
+	c->broken_tls_overruled++;
+	return false;
+}
+
+static bool
+dup_or_none(char **out, const char *text)
+{
+	*out = text != NULL ? strdup(text) : NULL;
+	return text == NULL || *out != NULL;
+}
+
+static void
+hop_discard(struct hop *h)
+{
+	free(h->host);
+	free(h->domain);
+	free(h->helo);
+	free(h);
+}
+
+/* All that can be known before a packet leaves. */
+static struct hop *
+hop_new(const struct hop_owner *o, const struct errand *to, const struct target *t)
+{
+	struct hop *h = calloc(1, sizeof(*h));
+
 	if (h == NULL)
 		return NULL;
-	*rc = pst_tcp_connect(sh->tcp, NULL, at, &h->leg, sh->now, &conn);
-	if (*rc != PST_OK) {
-		free(h);
+	h->sh = o->sh;
+	h->s = o->s;
+	h->probe = o->probe;
+	h->cls = to->cls;
+	h->at = t->at;
+	h->snap = o->snap;
+	if (!dup_or_none(&h->host, t->name) || !dup_or_none(&h->domain, to->domain) ||
+		!dup_or_none(&h->helo, o->helo)) {
+		hop_discard(h);
 		return NULL;
 	}
+	hop_judge(h, to);
+	h->plain = t->plain;
+	return h;
+}
+
+static enum hop_fault
+hop_dial(struct hop *h)
+{
+	struct pst_tcp_conn *conn = NULL;
+	enum pst_rc rc;
+
+	if (h->demand.conflict)
+		return HOP_FAULT_CONFLICT;
+	rc = pst_tcp_connect(h->sh->tcp, NULL, &h->at, &h->leg, h->sh->now, &conn);
+	if (rc != PST_OK)
+		return rc == PST_UNREACH ? HOP_FAULT_CONNECT : HOP_FAULT_RESOURCE;
 	leg_init(&h->leg, LEG_HOP, conn);
-	h->sh = sh;
-	h->s = s;
-	h->cls = cls;
-	h->at = *at;
-	h->snap = snapshot_get(s->snap, sh->worker);
-	h->host = host != NULL ? strdup(host) : NULL;
-	h->helo = strdup(hop_helo(s, cls));
-	h->born_ms = sh->now_ms;
+	return HOP_FAULT_NONE;
+}
+
+struct hop *
+hop_open(const struct hop_owner *o, const struct errand *to, const struct target *t,
+	enum hop_fault *f)
+{
+	struct hop *h = hop_new(o, to, t);
+
+	*f = h != NULL ? hop_dial(h) : HOP_FAULT_RESOURCE;
+	if (*f == HOP_FAULT_CONFLICT && o->s != NULL)
+		log_hop_fault(h, *f);
+	if (*f != HOP_FAULT_NONE) {
+		if (h != NULL)
+			hop_discard(h);
+		return NULL;
+	}
+	snapshot_get(h->snap, o->sh->worker);
+	h->plain = h->plain || known_broken(h);
+	h->born_ms = o->sh->now_ms;
 	pst_smtp_client_init(&h->smtp);
 	pst_timer_init(&h->timer, LEG_HOP);
-	sh->c.nexthop_connects++;
+	o->sh->c.nexthop_connects++;
 	hop_enter(h, HOP_CONNECT);
 	return h;
 }
@@ -230,12 +375,6 @@ hop_refused(struct hop *h, const char *what, const struct pst_smtp_reply *r)
 	hop_fail(h, HOP_FAULT_GREETING, "%s: %u %.*s", what, r->code, PST_SPAN_FMT(r->text));
 }
 
-static const char *
-hop_helo_name(const struct hop *h)
-{
-	return h->helo != NULL ? h->helo : "localhost"; /* out of memory is no reason to be rude */
-}
-
 static void
 on_banner(struct hop *h, const struct pst_smtp_reply *r)
 {
@@ -244,33 +383,51 @@ on_banner(struct hop *h, const struct pst_smtp_reply *r)
 		return;
 	}
 	hop_enter(h, HOP_EHLO);
-	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, hop_helo_name(h));
+	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, h->helo);
+}
+
+/* As encrypted and as trusted as policy wants it: the owner may begin. */
+static void
+hop_ready(struct hop *h)
+{
+	hop_enter(h, HOP_READY);
+	if (h->probe != NULL) {
+		probe_ready(h);
+		return;
+	}
+	shard_learn(h->sh, h);
+	session_hop_ready(h->s);
 }
 
 /* What to do about TLS now that EHLO (or HELO) has been answered. */
 static void
 after_ehlo(struct hop *h)
 {
-	const struct pst_config_next_hop *c = h->cls->hop;
-	bool want = c->tls == PST_CONFIG_TLS_STARTTLS && !h->leg.encrypted;
+	bool offered = (h->smtp.keywords & PST_SMTP_STARTTLS) != 0;
 
-	if (want && (h->smtp.keywords & PST_SMTP_STARTTLS) != 0) {
-		/* T2: an answer that is there before its question is not the server's. */
-		if (leg_has_input(&h->leg)) {
-			hop_fail(h, HOP_FAULT_INJECTION, "bytes in front of STARTTLS");
-			return;
-		}
-		hop_enter(h, HOP_STARTTLS);
-		(void)pst_smtp_client_starttls(&h->smtp, &h->leg.out);
+	if (h->leg.encrypted) {
+		hop_ready(h);
 		return;
 	}
-	if (want && c->tls_required) {
+	if (h->probe != NULL)
+		h->probe->offered = offered;
+	switch (demand_step(h->demand.level, h->cls->hop->tls, offered, h->plain)) {
+	case TLS_STEP_PLAIN:
+		hop_ready(h);
+		return;
+	case TLS_STEP_MISSING:
 		hop_fail(h, HOP_FAULT_NO_TLS, "STARTTLS is not offered");
 		return;
+	case TLS_STEP_STARTTLS:
+		break;
 	}
-	shard_learn(h->sh, h);
-	hop_enter(h, HOP_READY);
-	session_hop_ready(h->s);
+	/* T2: an answer that is there before its question is not the server's. */
+	if (leg_has_input(&h->leg)) {
+		hop_fail(h, HOP_FAULT_INJECTION, "bytes in front of STARTTLS");
+		return;
+	}
+	hop_enter(h, HOP_STARTTLS);
+	(void)pst_smtp_client_starttls(&h->smtp, &h->leg.out);
 }
 
 static void
@@ -280,7 +437,7 @@ on_ehlo(struct hop *h, const struct pst_smtp_reply *r)
 		after_ehlo(h);
 	} else if (h->state == HOP_EHLO && r->code >= 500) {
 		hop_enter(h, HOP_HELO); /* RFC 5321 3.2: a server that does not know EHLO */
-		(void)pst_smtp_client_helo(&h->smtp, &h->leg.out, hop_helo_name(h));
+		(void)pst_smtp_client_helo(&h->smtp, &h->leg.out, h->helo);
 	} else {
 		hop_refused(h, "EHLO", r);
 	}
@@ -298,11 +455,11 @@ on_starttls(struct hop *h, const struct pst_smtp_reply *r)
 		pst_smtp_client_forget(&h->smtp);
 		if (hop_start_tls(h) != PST_OK)
 			hop_fail(h, HOP_FAULT_RESOURCE, "no memory for TLS");
-	} else if (h->cls->hop->tls_required) {
+	} else if (demand_step(h->demand.level, h->cls->hop->tls, false, h->plain) ==
+		   TLS_STEP_MISSING) {
 		hop_fail(h, HOP_FAULT_NO_TLS, "STARTTLS: %u %.*s", r->code, PST_SPAN_FMT(r->text));
 	} else {
-		hop_enter(h, HOP_READY);
-		session_hop_ready(h->s);
+		hop_ready(h);
 	}
 }
 
@@ -387,12 +544,13 @@ hop_step_tls(struct hop *h)
 	h->sh->c.nexthop_handshakes++;
 	label_handshake(h->sh, PST_LEG_NEXTHOP, h->leg.tls, h->tls_began);
 	h->sh->c.nexthop_resumed += info.resumed;
+	broken_forget(h->sh->relay->broken, &h->at.ip, false);
 	if (h->cls->hop->tls == PST_CONFIG_TLS_IMPLICIT) {
 		hop_enter(h, HOP_BANNER);
 		return;
 	}
 	hop_enter(h, HOP_EHLO);
-	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, hop_helo_name(h));
+	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, h->helo);
 }
 
 /* Which fault it is when the stream ends or breaks here. */
@@ -454,7 +612,7 @@ hop_next_reply(struct hop *h, bool *more)
 	}
 	if (rc == PST_OK) {
 		hop_reply(h, &ev);
-		if (s->hop == h)
+		if (s != NULL && s->hop == h)
 			hop_await(h, true);
 	}
 	return PST_OK;
@@ -463,18 +621,18 @@ hop_next_reply(struct hop *h, bool *more)
 void
 hop_pump(struct hop *h)
 {
-	struct session *s = h->s;
+	struct hop **mine = hop_slot(h);
 	bool more = false;
 
-	if (s == NULL) {
+	if (mine == NULL) {
 		hop_pool_event(h);
 		return;
 	}
-	/* Handlers may end the hop or give it away: s->hop tells. */
-	while (s->hop == h) {
+	/* Handlers may end the hop or give it away: its owner's pointer tells. */
+	while (*mine == h) {
 		if (h->state == HOP_HANDSHAKE) {
 			hop_step_tls(h);
-			if (s->hop == h && h->state == HOP_HANDSHAKE)
+			if (*mine == h && h->state == HOP_HANDSHAKE)
 				return;
 			continue;
 		}
@@ -487,7 +645,7 @@ hop_pump(struct hop *h)
 		if (hop_next_reply(h, &more) != PST_OK)
 			break;
 	}
-	if (s->hop == h)
+	if (*mine == h)
 		(void)leg_flush(h->sh, &h->leg);
 }
 
@@ -502,37 +660,45 @@ hop_connected(struct hop *h)
 	hop_enter(h, HOP_BANNER);
 }
 
+/* After what happened to its hop, the session may have something to do. */
+static void
+owner_pump(struct session *s)
+{
+	if (s != NULL)
+		session_pump(s);
+}
+
 void
 hop_event(struct hop *h, uint32_t events)
 {
 	struct session *s = h->s;
+	struct hop **mine = hop_slot(h);
 
-	if ((events & PST_TCP_EV_ERROR) != 0 && s != NULL) {
+	if ((events & PST_TCP_EV_ERROR) != 0 && mine != NULL) {
 		/* Replies that came before the reset are still good: read them first. */
 		bool unread = h->state != HOP_CONNECT && pst_tcp_readable(h->leg.conn) > 0;
 
 		if (unread)
 			hop_pump(h);
 		/* A hop in HOP_CONNECT would be a new one that got the old one's memory. */
-		if (s->hop == h && !(unread && h->state == HOP_CONNECT))
+		if (*mine == h && !(unread && h->state == HOP_CONNECT))
 			hop_stream_end(h, PST_PEER);
-		session_pump(s);
+		owner_pump(s);
 		return;
 	}
 	if ((events & PST_TCP_EV_CONNECTED) != 0 && h->state == HOP_CONNECT) {
 		hop_connected(h);
-		if (s == NULL || s->hop != h) {
-			session_pump(s);
+		if (mine == NULL || *mine != h) {
+			owner_pump(s);
 			return;
 		}
 	}
 	if (h->state == HOP_BODY && (events & PST_TCP_EV_WRITE) != 0)
 		hop_enter(h, HOP_BODY); /* the next hop takes bytes: the deadline begins anew */
-	if (s == NULL && events == PST_TCP_EV_WRITE)
+	if (mine == NULL && events == PST_TCP_EV_WRITE)
 		return;
 	hop_pump(h);
-	if (s != NULL)
-		session_pump(s);
+	owner_pump(s);
 }
 
 void
@@ -540,7 +706,7 @@ hop_timeout(struct hop *h)
 {
 	struct session *s = h->s;
 
-	if (s == NULL) {
+	if (hop_pooled(h)) {
 		hop_close(h); /* idle long enough */
 		return;
 	}
@@ -551,5 +717,5 @@ hop_timeout(struct hop *h)
 	}
 	h->sh->c.timeouts++;
 	hop_fail(h, h->state == HOP_CONNECT ? HOP_FAULT_CONNECT : HOP_FAULT_TIMEOUT, "timed out");
-	session_pump(s);
+	owner_pump(s);
 }

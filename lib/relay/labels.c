@@ -25,6 +25,18 @@ const char *const pst_relay_stage_names[PST_STAGES] = {
 const char *const pst_relay_limit_names[PST_LIMITS] = {"sessions", "sessions_per_address",
 	"connection_rate", "handshakes", "handshakes_per_address", "commands", "data_rate"};
 
+const char *const pst_relay_refusal_names[PST_REFUSALS] = {"relay_denied", "tls_required",
+	"policy_conflict", "tls_not_offered", "tls_failed", "no_such_host"};
+
+void
+label_refusal(struct shard *sh, const char *reason)
+{
+	for (unsigned i = 0; i < PST_REFUSALS; i++)
+		sh->labels.policy_refusals[i] += strcmp(reason, pst_relay_refusal_names[i]) == 0;
+	sh->c.policy_conflicts +=
+		strcmp(reason, pst_relay_refusal_names[PST_REFUSED_CONFLICT]) == 0;
+}
+
 void
 label_handshake(struct shard *sh, unsigned leg, const struct pst_tls *tls, uint64_t began_ns)
 {

@@ -21,10 +21,10 @@ leg_init(struct leg *l, enum leg_kind kind, struct pst_tcp_conn *conn)
 }
 
 enum pst_rc
-leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const char *name, struct pst_tls_cache *cache,
-	struct pst_span key)
+leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const struct pst_tls_expect *e,
+	struct pst_tls_cache *cache, struct pst_span key)
 {
-	l->tls = pst_tls_new(ctx, name);
+	l->tls = e != NULL ? pst_tls_new_expect(ctx, e) : pst_tls_new(ctx, NULL);
 	if (l->tls == NULL)
 		return PST_NOMEM;
 	if (cache != NULL)

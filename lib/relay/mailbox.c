@@ -20,6 +20,9 @@ static const char *
 state_name(const struct session *s)
 {
 	switch ((enum session_wait)s->wait) {
+	case WAIT_NAME:
+	case WAIT_MIRROR:
+		return "name";
 	case WAIT_TLS:
 		return "tls";
 	case WAIT_DATA:
@@ -116,18 +119,37 @@ mailbox_answer(struct shard *sh)
 	if (!atomic_compare_exchange_strong_explicit(
 		    &m->state, &asked, MAIL_BUSY, memory_order_acquire, memory_order_relaxed))
 		return;
-	if (m->kill)
-		answer_kill(sh, m);
-	else
+	if (m->kind == MAIL_PROBE && sh->probe != NULL) {
+		/* A mirror's runs: in a later turn, unless it is taken back. */
+		atomic_store_explicit(&m->state, MAIL_ASKED, memory_order_release);
+		return;
+	}
+	switch (m->kind) {
+	case MAIL_LIST:
 		answer_list(sh, m);
+		break;
+	case MAIL_KILL:
+		answer_kill(sh, m);
+		break;
+	case MAIL_PROBE:
+		probe_begin(sh, m->probe);
+		return; /* answered when it has ended */
+	}
 	atomic_store_explicit(&m->state, MAIL_DONE, memory_order_release);
+}
+
+void
+mailbox_probed(struct shard *sh)
+{
+	sh->probe = NULL; /* its asker's again */
+	atomic_store_explicit(&sh->mail.state, MAIL_DONE, memory_order_release);
 }
 
 /* ---- the control thread ---- */
 
 /* PST_AGAIN: the worker did not answer; the question is withdrawn. */
-static enum pst_rc
-ask(struct pst_relay *r, unsigned worker)
+enum pst_rc
+mailbox_ask(struct pst_relay *r, unsigned worker)
 {
 	struct mailbox *m = &r->shards[worker].mail;
 	int asked = MAIL_ASKED;
@@ -156,12 +178,12 @@ pst_relay_sessions(struct pst_relay *r, unsigned worker, uint64_t after,
 	if (worker >= r->deps.nworkers || atomic_load(&r->running) == 0)
 		return 0;
 	m = &r->shards[worker].mail;
-	m->kill = false;
+	m->kind = MAIL_LIST;
 	m->counter = after;
 	m->rows = rows;
 	m->max = max;
 	m->n = 0;
-	return ask(r, worker) == PST_OK ? m->n : 0;
+	return mailbox_ask(r, worker) == PST_OK ? m->n : 0;
 }
 
 enum pst_rc
@@ -182,10 +204,10 @@ pst_relay_kill(struct pst_relay *r, const char *sid)
 		atomic_load(&r->running) == 0)
 		return PST_INVAL;
 	m = &r->shards[worker].mail;
-	m->kill = true;
+	m->kind = MAIL_KILL;
 	m->counter = counter;
 	m->n = 0;
-	if (ask(r, worker) != PST_OK)
+	if (mailbox_ask(r, worker) != PST_OK)
 		return PST_AGAIN;
 	return m->n == 1 ? PST_OK : PST_INVAL;
 }

@@ -11,9 +11,9 @@
  * Control thread only, but for what hangs off a part: contexts belong to the worker
  * they were made for until no session of any snapshot with this part is left.
  */
+#include "digest.h"
 #include "relay.h"
 
-#include <pst_rand.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,24 +29,19 @@ key_text(FILE *f, const char *name, const char *value)
 		value != NULL ? value : "");
 }
 
-/* Every byte counts, NUL and 0xff too: piece by piece, each hashed with what came before. */
+/* Every byte counts, NUL and 0xff too. */
 static bool
-file_digest(const char *path, uint64_t digest[2])
+file_digest(const char *path, struct digest *d)
 {
-	static const struct pst_sipkey k[2] = {{{1, 2}}, {{3, 4}}};
 	FILE *in = path != NULL ? fopen(path, "re") : NULL;
-	uint64_t piece[2 + 512];
+	char piece[DIGEST_PIECE];
 	size_t n;
 
 	if (in == NULL)
 		return false;
-	digest[0] = digest[1] = 0;
-	while ((n = fread(&piece[2], 1, sizeof(piece) - 16, in)) > 0) {
-		piece[0] = digest[0];
-		piece[1] = digest[1];
-		for (unsigned i = 0; i < 2; i++)
-			digest[i] = pst_siphash(&k[i], piece, 16 + n);
-	}
+	*d = (struct digest){{0, 0}};
+	while ((n = fread(piece, 1, sizeof(piece), in)) > 0)
+		digest_add(d, piece, n);
 	fclose(in);
 	return true;
 }
@@ -55,11 +50,11 @@ file_digest(const char *path, uint64_t digest[2])
 static void
 key_file(FILE *f, const char *name, const char *path)
 {
-	uint64_t digest[2];
+	struct digest d;
 
 	key_text(f, name, path);
-	if (file_digest(path, digest))
-		fprintf(f, "%016lx%016lx;", (unsigned long)digest[0], (unsigned long)digest[1]);
+	if (file_digest(path, &d))
+		fprintf(f, "%016lx%016lx;", (unsigned long)d.h[0], (unsigned long)d.h[1]);
 }
 
 static char *
@@ -72,7 +67,9 @@ profile_key(const struct pst_config *cfg, const struct pst_config_tls_profile *p
 	if (f == NULL)
 		return NULL;
 	key_text(f, "profile", p->name); /* resumption stays inside one profile */
-	fprintf(f, "v=%u-%u;tickets=%u;", p->min_version, p->max_version, p->tickets);
+	fprintf(f, "v=%u-%u;tickets=%u;pfs=%d;clients=%d;", p->min_version, p->max_version,
+		p->tickets, p->sender_pfs, p->client_certificate);
+	key_file(f, "clients_ca", p->client_ca_file);
 	key_text(f, "ciphers", p->ciphers);
 	key_text(f, "suites", p->ciphersuites);
 	key_text(f, "groups", p->groups);
@@ -87,7 +84,7 @@ profile_key(const struct pst_config *cfg, const struct pst_config_tls_profile *p
 }
 
 char *
-tls_hop_key(const struct pst_config_next_hop *c)
+tls_hop_key(const struct hop_tls *t)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -95,18 +92,18 @@ tls_hop_key(const struct pst_config_next_hop *c)
 
 	if (f == NULL)
 		return NULL;
-	fprintf(f, "hop;v=%u-%u;verify=%d;", c->profile_min, c->profile_max, c->verify);
-	key_text(f, "ciphers", c->ciphers);
-	key_text(f, "suites", c->ciphersuites);
-	key_text(f, "groups", c->groups);
-	key_file(f, "ca", c->ca_file);
+	fprintf(f, "hop;v=%u-%u;pfs=%d;", t->min_version, t->max_version, t->pfs);
+	key_text(f, "ciphers", t->ciphers);
+	key_text(f, "suites", t->hop->ciphersuites);
+	key_text(f, "groups", t->hop->groups);
+	key_file(f, "ca", t->hop->ca_file);
 	fclose(f);
 	return text;
 }
 
-/* Everything that makes two connections differ. */
+/* Everything that makes two connections differ, but what policy demands of each. */
 char *
-class_key(const struct pst_config_next_hop *c, const struct tls_part *tls)
+class_key(const struct pst_config_next_hop *c)
 {
 	char *text = NULL, ip[PST_IP_STRLEN];
 	size_t n = 0;
@@ -115,14 +112,15 @@ class_key(const struct pst_config_next_hop *c, const struct tls_part *tls)
 	if (f == NULL)
 		return NULL;
 	for (unsigned i = 0; i < c->nhosts; i++) {
-		key_text(f, "host", c->hosts[i].name);
-		fprintf(f, "at=%s,%u,%u;", pst_ip_str(&c->hosts[i].address, ip), c->hosts[i].port,
-			c->hosts[i].priority);
+		const struct pst_config_host *h = &c->hosts[i];
+
+		key_text(f, "host", h->name);
+		fprintf(f, "at=%s,%u,%u;", h->has_address ? pst_ip_str(&h->address, ip) : "dns",
+			h->port, h->priority);
 	}
-	fprintf(f, "tls=%d,%d;", c->tls, c->tls_required);
-	key_text(f, "name", c->verify_name);
+	fprintf(f, "mx=%d,%u;tls=%d;", c->mx, c->mx ? c->port : 0, c->tls);
+	key_text(f, "mx_domain", c->mx_domain);
 	key_text(f, "helo", c->helo);
-	key_text(f, "part", tls != NULL ? tls->key : NULL);
 	fclose(f);
 	return text;
 }
@@ -175,6 +173,9 @@ profile_ctx(const struct maker *mk, const struct pst_config_tls_profile *p)
 		.ticket_key = mk->ticket_key,
 		.alpn_smtp = true,
 		.session_id_context = p->name,
+		.pfs = p->sender_pfs,
+		.client_cert = p->client_certificate,
+		.ca_file = p->client_ca_file,
 	};
 	struct pst_tls_ctx *ctx = NULL;
 	char err[512] = "";
@@ -198,17 +199,20 @@ out:
 	return ctx;
 }
 
+/* Whom to trust is the context's; what a certificate must be is each connection's own. */
 static struct pst_tls_ctx *
-hop_ctx(const struct maker *mk, const struct pst_config_next_hop *c)
+hop_ctx(const struct maker *mk, const struct hop_tls *t)
 {
+	const struct pst_config_next_hop *c = t->hop;
 	struct pst_tls_conf conf = {
 		.side = PST_TLS_CLIENT,
-		.min_version = (uint16_t)c->profile_min,
-		.max_version = (uint16_t)c->profile_max,
-		.ciphers = c->ciphers,
+		.min_version = t->min_version,
+		.max_version = t->max_version,
+		.ciphers = t->ciphers,
 		.ciphersuites = c->ciphersuites,
 		.groups = c->groups,
-		.verify = c->verify ? PST_TLS_VERIFY_NAME : PST_TLS_VERIFY_OFF,
+		.pfs = t->pfs,
+		.verify = PST_TLS_VERIFY_OFF,
 		.ca_file = c->ca_file,
 	};
 	char err[512] = "";
@@ -257,7 +261,7 @@ tls_part_find(struct parts *ps, const char *key)
 /* Takes over key. Exactly one of profile and hop is given. */
 static struct tls_part *
 tls_part_get(struct parts *ps, const struct build *b, char *key,
-	const struct pst_config_tls_profile *profile, const struct pst_config_next_hop *hop)
+	const struct pst_config_tls_profile *profile, const struct hop_tls *hop)
 {
 	struct maker mk = {
 		.cfg = b->cfg, .ticket_key = ps->ticket_key, .report = b->report, .arg = b->arg};
@@ -298,81 +302,9 @@ tls_part_profile(struct parts *ps, const struct build *b, const struct pst_confi
 }
 
 struct tls_part *
-tls_part_hop(struct parts *ps, const struct build *b, const struct pst_config_next_hop *c)
+tls_part_hop(struct parts *ps, const struct build *b, const struct hop_tls *t)
 {
-	return tls_part_get(ps, b, tls_hop_key(c), NULL, c);
-}
-
-/* ---- policy ---- */
-
-/* The answer of a policy is an index into the next hops, so their order is content too. */
-static uint64_t
-policy_key(const struct pst_config *cfg)
-{
-	static const struct pst_sipkey k = {{5, 6}};
-	uint64_t h = 0;
-
-	for (unsigned i = 0; i < cfg->nroutes; i++) {
-		uint64_t in[2] = {h, cfg->routes[i].next_hop};
-		const char *d = cfg->routes[i].domain;
-
-		h = pst_siphash(&k, in, sizeof(in)) ^ pst_siphash(&k, d, strlen(d));
-		h = pst_siphash(&k, &h, sizeof(h));
-	}
-	return h;
-}
-
-static struct pst_policy *
-compile_policy(const struct pst_config *cfg, char *err, size_t errlen)
-{
-	struct pst_policy_route *routes = calloc(cfg->nroutes + 1, sizeof(*routes));
-	struct pst_policy *p;
-
-	snprintf(err, errlen, "out of memory");
-	if (routes == NULL)
-		return NULL;
-	for (unsigned i = 0; i < cfg->nroutes; i++)
-		routes[i] = (struct pst_policy_route){
-			.domain = cfg->routes[i].domain, .next_hop = cfg->routes[i].next_hop};
-	p = pst_policy_new(routes, cfg->nroutes, err, errlen);
-	free(routes);
-	return p;
-}
-
-struct policy_part *
-policy_part_get(struct parts *ps, const struct build *b)
-{
-	uint64_t key = policy_key(b->cfg);
-	struct policy_part *p;
-	char err[512];
-
-	TAILQ_FOREACH (p, &ps->policies, link) {
-		if (p->key == key && p->nroutes == b->cfg->nroutes) {
-			p->refs++;
-			return p;
-		}
-	}
-	p = calloc(1, sizeof(*p));
-	if (p == NULL || (p->policy = compile_policy(b->cfg, err, sizeof(err))) == NULL) {
-		b->report(b->arg, "/routes", p == NULL ? "out of memory" : err);
-		free(p);
-		return NULL;
-	}
-	p->key = key;
-	p->nroutes = b->cfg->nroutes;
-	p->refs = 1;
-	TAILQ_INSERT_TAIL(&ps->policies, p, link);
-	return p;
-}
-
-void
-policy_part_put(struct parts *ps, struct policy_part *p)
-{
-	if (p == NULL || --p->refs > 0)
-		return;
-	TAILQ_REMOVE(&ps->policies, p, link);
-	pst_policy_free(p->policy);
-	free(p);
+	return tls_part_get(ps, b, tls_hop_key(t), NULL, t);
 }
 
 /* ---- the store ---- */

@@ -50,16 +50,16 @@ hop_release(struct hop *h)
 }
 
 struct hop *
-hop_take(struct session *s, const struct route_class *cls)
+hop_take(struct session *s, const struct errand *to)
 {
+	const struct route_class *cls = to->cls;
 	struct hop *h, *next;
 
 	if (cls->hop->reuse != PST_REUSE_CLASS)
 		return NULL;
 	for (h = TAILQ_FIRST(&s->sh->pool); h != NULL; h = next) {
 		next = TAILQ_NEXT(h, link);
-		if (strcmp(h->cls->key, cls->key) != 0 || h->helo == NULL ||
-			strcmp(h->helo, hop_helo(s, cls)) != 0)
+		if (strcmp(h->helo, hop_helo(s, cls)) != 0 || !hop_suits(h, s->snap, to))
 			continue;
 		if (hop_is_quiet(h))
 			break;
@@ -76,6 +76,22 @@ hop_take(struct session *s, const struct route_class *cls)
 	return h;
 }
 
+/* Its class and its TLS settings are still asked for; whether policy would is asked at the next
+ * use. */
+static bool
+lives_on(const struct hop *h, const struct route_class *cls)
+{
+	unsigned i = 0;
+
+	if (strcmp(cls->key, h->cls->key) != 0)
+		return false;
+	if (h->part == NULL)
+		return true;
+	while (i < cls->nsets * PFS_MODES && cls->tls[i] != h->part)
+		i++; /* parts are shared by content */
+	return i < cls->nsets * PFS_MODES;
+}
+
 void
 hop_pool_adopt(struct shard *sh, struct snapshot *sn)
 {
@@ -85,7 +101,7 @@ hop_pool_adopt(struct shard *sh, struct snapshot *sn)
 		unsigned i = 0, n = sn->cfg->nnext_hops;
 
 		next = TAILQ_NEXT(h, link);
-		while (i < n && strcmp(sn->classes[i].key, h->cls->key) != 0)
+		while (i < n && !lives_on(h, &sn->classes[i]))
 			i++;
 		if (i == n) {
 			hop_close(h);
@@ -95,6 +111,8 @@ hop_pool_adopt(struct shard *sh, struct snapshot *sn)
 		snapshot_put(h->snap, sh->worker);
 		h->snap = sn;
 		h->cls = &sn->classes[i];
+		/* The rest pointed into the old policy; the digest stays. */
+		h->demand = (struct pst_demand){.level = h->demand.level};
 	}
 }
 

@@ -27,6 +27,29 @@ generation_free(struct pst_relay *r, struct snapshot *sn)
 		r->release(r->release_arg, cfg);
 }
 
+/* The resolver is made once and stays; later generations change how it asks, or do not ask it. */
+static enum pst_rc
+publish_names(struct pst_relay *r, const struct build *b)
+{
+	const struct pst_names_conf *conf = &b->cfg->dns.names;
+	struct pst_names *names = r->names;
+	enum pst_rc rc = PST_OK;
+	char err[256] = "";
+
+	if (!b->cfg->dns.on)
+		return PST_OK;
+	if (names != NULL)
+		rc = pst_names_configure(names, conf, err, sizeof(err));
+	else if ((names = pst_names_new(conf, r->deps.nworkers, err, sizeof(err))) == NULL)
+		rc = PST_INVAL;
+	if (rc != PST_OK)
+		b->report(b->arg, "/dns", err);
+	else
+		/* Pairs with waiter_poll. */
+		__atomic_store_n(&r->names, names, __ATOMIC_RELEASE);
+	return rc;
+}
+
 enum pst_rc
 pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
 	void (*report)(void *arg, const char *pointer, const char *text), void *arg,
@@ -40,6 +63,11 @@ pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
 	sn = snapshot_new(&r->parts, &b, result.generation, r->token);
 	if (sn == NULL)
 		return PST_INVAL;
+	if (publish_names(r, &b) != PST_OK) {
+		snapshot_free(&r->parts, sn);
+		return PST_INVAL;
+	}
+	sn->names = cfg->dns.on ? r->names : NULL;
 	/* Pairs with snapshot_current in shard_turn: who sees it sees what it points to. */
 	old = rcu_xchg_pointer(&r->snap, sn);
 	atomic_store(&r->generation, result.generation);

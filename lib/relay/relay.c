@@ -62,7 +62,8 @@ pst_relay_new(
 	snprintf(r->token, sizeof(r->token), "(Postern %s.%s)", r->box, r->boot);
 	r->shards = aligned_alloc(64, deps->nworkers * sizeof(*r->shards));
 	r->peers = peers_new();
-	if (r->shards == NULL || r->peers == NULL) {
+	r->broken = broken_new();
+	if (r->shards == NULL || r->peers == NULL || r->broken == NULL) {
 		snprintf(err, errlen, "out of memory");
 		goto fail;
 	}
@@ -91,6 +92,8 @@ pst_relay_free(struct pst_relay *r)
 	generations_fini(r);
 	parts_fini(&r->parts);
 	peers_free(r->peers);
+	broken_free(r->broken);
+	pst_names_free(r->names);
 	free(r->shards);
 	explicit_bzero(r->ticket_key, sizeof(r->ticket_key));
 	free(r);
@@ -191,4 +194,26 @@ pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
 		.tls_live_bytes = pst_crypto_live_bytes(),
 		.addresses_uncounted = peers_uncounted(r->peers),
 	};
+}
+
+unsigned
+pst_relay_broken(struct pst_relay *r, struct pst_broken_row *rows, unsigned max)
+{
+	return broken_list(r->broken, rows, max, pst_now_ns() / PST_NS_PER_MS);
+}
+
+unsigned
+pst_relay_broken_flush(struct pst_relay *r)
+{
+	return broken_flush(r->broken);
+}
+
+void
+pst_relay_names(
+	struct pst_relay *r, struct pst_names_counters *out, unsigned *cached, unsigned *open)
+{
+	*out = (struct pst_names_counters){0};
+	*cached = *open = 0;
+	if (r->names != NULL)
+		pst_names_stats(r->names, out, cached, open);
 }

@@ -29,6 +29,8 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "broken.h"
+#include "digest.h"
 #include "peers.h"
 
 /* ---- parts and snapshots (control thread) ---- */
@@ -45,8 +47,8 @@ struct tls_part {
 
 struct policy_part {
 	TAILQ_ENTRY(policy_part) link;
-	uint64_t key;
-	unsigned nroutes, refs;
+	struct digest key;
+	unsigned refs;
 	struct pst_policy *policy;
 };
 
@@ -72,22 +74,39 @@ enum pst_rc parts_init(struct parts *ps, unsigned nworkers, const uint8_t ticket
 void parts_fini(struct parts *ps);
 struct tls_part *tls_part_profile(
 	struct parts *ps, const struct build *b, const struct pst_config_tls_profile *p);
-struct tls_part *tls_part_hop(
-	struct parts *ps, const struct build *b, const struct pst_config_next_hop *c);
-/* The content of a hop's TLS demands, trust anchors included; the caller frees. */
-char *tls_hop_key(const struct pst_config_next_hop *c);
+/* How TLS is spoken with a next hop: its own words, overridden by the map's and by PFS. */
+struct hop_tls {
+	const struct pst_config_next_hop *hop;
+	uint16_t min_version, max_version;
+	const char *ciphers;
+	enum pst_tls_pfs pfs;
+};
+struct tls_part *tls_part_hop(struct parts *ps, const struct build *b, const struct hop_tls *t);
+/* The content of it, trust anchors included; the caller frees. */
+char *tls_hop_key(const struct hop_tls *t);
 void tls_part_put(struct parts *ps, struct tls_part *p); /* NULL is allowed */
 struct policy_part *policy_part_get(struct parts *ps, const struct build *b);
 void policy_part_put(struct parts *ps, struct policy_part *p);
 
-/* Two connections are interchangeable if and only if their class keys are equal. */
+#define PFS_MODES 3 /* enum pst_tls_pfs */
+
+/*
+ * A next hop as compiled. Two connections are interchangeable if and only if their class
+ * keys are equal and policy demands the same of both: hop_suits.
+ */
 struct route_class {
 	const struct pst_config_next_hop *hop;
-	struct tls_part *tls; /* NULL: no TLS */
-	char *key;            /* the whole content of what matters, as text */
-	struct pst_names_host *hosts;
+	unsigned nsets;        /* TLS settings of the policy's map */
+	struct tls_part **tls; /* [nsets * PFS_MODES]; NULL: never asked for */
+	char *key;             /* the content of what matters, as text */
 };
-char *class_key(const struct pst_config_next_hop *c, const struct tls_part *tls);
+char *class_key(const struct pst_config_next_hop *c);
+
+static inline struct tls_part *
+class_tls(const struct route_class *c, unsigned set, enum pst_tls_pfs pfs)
+{
+	return set < c->nsets ? c->tls[set * PFS_MODES + (unsigned)pfs] : NULL;
+}
 
 struct view_listener {
 	struct pst_smtp_server_conf smtp; /* keywords follow the next hop's */
@@ -107,6 +126,7 @@ struct snapshot {
 	struct policy_part *policy;
 	struct route_class *classes; /* one a next hop */
 	struct tls_part **listeners; /* one a listener; NULL: no TLS */
+	struct pst_names *names;     /* the process's; NULL: no dns section */
 	unsigned nworkers;
 	struct view *views; /* one a worker */
 };
@@ -115,6 +135,9 @@ struct snapshot {
 struct snapshot *snapshot_new(
 	struct parts *ps, const struct build *b, uint64_t generation, const char *token);
 void snapshot_free(struct parts *ps, struct snapshot *sn);
+/* W10: the key exchange asked of next hops for mail that came in by this listener. */
+enum pst_tls_pfs snapshot_recipient_pfs(
+	const struct pst_config *cfg, const struct pst_config_listener *ln);
 /* Sessions or hops of any worker still count on it. Only falls once it is unpublished. */
 bool snapshot_in_use(const struct snapshot *sn);
 
@@ -143,7 +166,7 @@ snapshot_put(struct snapshot *sn, unsigned worker)
 
 struct shard;
 
-enum leg_kind { LEG_CLIENT, LEG_HOP };
+enum leg_kind { LEG_CLIENT, LEG_HOP, TIMER_PROBE /* no leg: a timer's kind */ };
 
 /* What one leg may hold back: a TLS record and a command line in front of it. */
 #define LEG_IN_MAX  (16 * 1024 + 2 * PST_SMTP_LINE_MAX)
@@ -161,8 +184,8 @@ struct leg {
 };
 
 void leg_init(struct leg *l, enum leg_kind kind, struct pst_tcp_conn *conn);
-/* Starts TLS; name, cache and key for a client only. PST_NOMEM. */
-enum pst_rc leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const char *name,
+/* Starts TLS; expectation, cache and key for a client only. PST_NOMEM. */
+enum pst_rc leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const struct pst_tls_expect *e,
 	struct pst_tls_cache *cache, struct pst_span key);
 /* One step of the handshake with what has arrived. PST_OK: encrypted. */
 enum pst_rc leg_handshake(struct shard *sh, struct leg *l);
@@ -187,9 +210,88 @@ enum pst_rc leg_flush(struct shard *sh, struct leg *l);
 void leg_close(struct shard *sh, struct leg *l); /* flush what fits, close_notify, FIN; frees */
 void leg_abort(struct leg *l);                   /* RST; frees */
 
+/* ---- where to ---- */
+
+/* What is asked of a connection: by a transaction, or by explain. */
+struct errand {
+	const struct route_class *cls; /* NULL: nothing yet */
+	struct pst_want want;          /* policy's, but for the host's own part */
+	enum pst_tls_pfs pfs;
+	char *domain; /* mx: whose; else NULL. The errand's own */
+};
+/* The verdict's; domain: the recipient's. PST_NOMEM. */
+enum pst_rc errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
+	const struct pst_verdict *v, struct pst_span domain);
+void errand_clear(struct errand *e);
+
+/* An address to try; target.c. */
+struct target {
+	struct pst_endpoint at;
+	uint16_t priority;
+	bool plain; /* TLS with it has just failed, and it may be tried without */
+	char *name; /* NULL: known by its address alone */
+};
+
+struct targets {
+	unsigned n, next;
+	struct target *e;
+	enum pst_names_status status; /* why there are none */
+	const char *why;              /* static */
+};
+
+/* What is known of a name; NULL: nothing yet. */
+typedef const struct pst_names_answer *names_source(
+	void *arg, enum pst_names_kind kind, struct pst_span key);
+/* In the order to be tried. Returns how many names were not known; false in *ok: no memory. */
+unsigned targets_build(struct targets *t, const struct errand *to, names_source *source, void *arg,
+	uint64_t seed, bool *ok);
+void targets_clear(struct targets *t);
+/* What a client is told when there is no target. */
+struct names_verdict {
+	unsigned code;
+	const char *enh, *text;
+};
+struct names_verdict names_verdict(const struct targets *t, const struct errand *to);
+
+/* ---- questions under way (waiter.c) ---- */
+
+struct waiter {
+	LIST_ENTRY(waiter) link; /* of its session */
+	struct session *s;       /* NULL: it has gone */
+	uint32_t slot, generation;
+};
+LIST_HEAD(waiters, waiter);
+
+struct waiting { /* a shard's */
+	struct waiter **slots;
+	unsigned n, cap;
+	uint32_t generation;
+};
+/* Asks on behalf of s. PST_OK: session_named follows, once. */
+enum pst_rc waiter_ask(struct session *s, enum pst_names_kind kind, struct pst_span key);
+void waiter_poll(struct shard *sh);    /* takes what was answered */
+void waiter_forget(struct session *s); /* s goes */
+void waiting_fini(struct shard *sh);
+
+/* ---- what a demand means for a connection (demand.c): pure, for hop and explain ---- */
+
+enum tls_step { TLS_STEP_PLAIN, TLS_STEP_STARTTLS, TLS_STEP_MISSING };
+/* After EHLO in clear: go on, ask for TLS, or give up. */
+enum tls_step demand_step(
+	enum pst_level level, enum pst_config_tls_mode mode, bool starttls_offered, bool plain);
+/* TLS with the host failed: may the message cross in clear? */
+bool demand_may_fall_back(enum pst_level level, enum pst_config_tls_mode mode, bool broken_tls);
+/* Does the level look at the certificate? */
+bool demand_verifies(enum pst_level level);
+struct digest demand_digest(const struct pst_demand *d, const struct tls_part *part);
+/* `names` of e point into bufs. */
+enum pst_rc demand_expect(const struct pst_demand *d, struct pst_tls_expect *e,
+	char bufs[PST_TLS_NAMES_MAX + 1][PST_NAME_MAX]);
+
 /* ---- hop ---- */
 
 struct session;
+struct probe;
 
 enum hop_state { /* named for what is awaited */
 	HOP_CONNECT,
@@ -217,23 +319,31 @@ enum hop_fault {
 	HOP_FAULT_NO_TLS,    /* TLS is required, but was not offered */
 	HOP_FAULT_TLS,       /* handshake or certificate */
 	HOP_FAULT_INJECTION, /* bytes behind the 220 to STARTTLS */
+	HOP_FAULT_CONFLICT,  /* one source demands TLS, another forbids it */
 	HOP_FAULT_RESOURCE,  /* ours */
 };
 
 struct hop {
 	struct leg leg; /* first: legs are found by their kind */
 	struct shard *sh;
-	struct session *s;     /* NULL: in the pool */
+	struct session *s;     /* NULL: in the pool, or a probe's */
+	struct probe *probe;   /* explain's; no session then */
 	TAILQ_ENTRY(hop) link; /* shard's pool */
 	struct pst_smtp_client smtp;
 	struct pst_timer timer;
 	struct snapshot *snap; /* counted; cls is its */
 	const struct route_class *cls;
 	struct pst_endpoint at;
-	char *host;    /* name of the host, or NULL */
-	char *helo;    /* what we said that we are */
-	char *tls_key; /* of the session cache: class and host */
-	uint8_t state; /* hop_state */
+	struct pst_demand demand; /* of policy for this host; spans live while snap is the one it
+				     began with */
+	struct digest demand_key;
+	const struct tls_part *part; /* NULL: no TLS */
+	bool plain;                  /* TLS with this host failed lately and may be left out */
+	char *domain;                /* mx: whose; or NULL */
+	char *host;                  /* name of the host, or NULL */
+	char *helo;                  /* what we said that we are */
+	char *tls_key;               /* of the session cache: class and host */
+	uint8_t state;               /* hop_state */
 	bool reused;
 	bool needs_rset;
 	uint32_t messages;
@@ -243,9 +353,19 @@ struct hop {
 	char why[160];      /* of the fault, for the log */
 };
 
-struct hop *hop_open(struct session *s, const struct route_class *cls,
-	const struct pst_endpoint *at, const char *host, enum pst_rc *rc);
+/* For whom a connection is opened. */
+struct hop_owner {
+	struct shard *sh;
+	struct session *s;   /* or */
+	struct probe *probe; /* exactly one */
+	struct snapshot *snap;
+	const char *helo;
+};
+/* NULL: *f says why. */
+struct hop *hop_open(const struct hop_owner *o, const struct errand *to, const struct target *t,
+	enum hop_fault *f);
 void hop_event(struct hop *h, uint32_t events);
+bool hop_pooled(const struct hop *h); /* in the pool: nobody's */
 void hop_timeout(struct hop *h);
 void hop_pump(struct hop *h);
 /* Enters a state and arms its deadline. */
@@ -256,6 +376,8 @@ void hop_await(struct hop *h, bool anew);
 void hop_close(struct hop *h);
 /* The session has no more use for it: to the pool if that may be, else closed. */
 void hop_release(struct hop *h);
+/* Ends it as a fault, which its owner is told. */
+void hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...) PST_PRINTF(3, 4);
 /* Frees it after its leg is closed or aborted; out of the pool or off its session. */
 void hop_free(struct hop *h);
 /* What we call ourselves to it: the class's word, else the listener's that the mail came by. */
@@ -265,15 +387,19 @@ const char *hop_helo(const struct session *s, const struct route_class *cls);
 
 /* Something happened to a connection that lies in the pool. */
 void hop_pool_event(struct hop *h);
-/* A live pooled connection of this class, taken out for s; NULL if none. */
-struct hop *hop_take(struct session *s, const struct route_class *cls);
+/* A live pooled connection that suits, taken out for s; NULL if none. */
+struct hop *hop_take(struct session *s, const struct errand *to);
+/* Would a new connection to the same host be like this one, under sn's policy? */
+bool hop_suits(const struct hop *h, const struct snapshot *sn, const struct errand *to);
 /* Closes pooled connections: all of them. */
 void hop_pool_flush(struct shard *sh);
 /* A new generation: a pooled connection whose class lives on is taken over, others close. */
 void hop_pool_adopt(struct shard *sh, struct snapshot *sn);
 const char *hop_fault_name(enum hop_fault f); /* for the log */
+const char *hop_fault_word(enum hop_fault f); /* one word, for explain */
 const char *hop_fault_enh(enum hop_fault f);  /* 4.x.y */
 const char *hop_fault_text(enum hop_fault f); /* for the client */
+int hop_fault_refusal(enum hop_fault f);      /* PST_REFUSED_*; -1: not policy's */
 
 /* ---- session ---- */
 
@@ -292,6 +418,7 @@ struct rcpt {
 	uint16_t len, orcpt_len;
 	uint16_t code;
 	const char *enh, *text; /* static or the policy's */
+	const char *reason;     /* of policy's refusal; NULL: none */
 	char *addr;             /* address, then ORCPT; one block */
 };
 
@@ -308,13 +435,17 @@ struct tx {
 	char *mem;
 	struct rcpt *rcpts;
 	unsigned nrcpts, cap;
-	unsigned answered; /* recipients before this one have their reply */
-	unsigned sent;     /* recipients before this one were sent or need not be */
-	unsigned replied;  /* recipients before this one need no reply of the next hop */
-	unsigned ok;       /* taken by the next hop at hand */
-	const struct route_class *cls; /* set by the first recipient */
-	struct pst_names_answer names;
-	unsigned next_name, tries;
+	unsigned answered;          /* recipients before this one have their reply */
+	unsigned sent;              /* recipients before this one were sent or need not be */
+	unsigned replied;           /* recipients before this one need no reply of the next hop */
+	unsigned ok;                /* taken by the next hop at hand */
+	struct errand to;           /* set by the first recipient */
+	struct pst_verdict verdict; /* its */
+	struct targets targets;
+	bool fallback;      /* TLS with the last host broke, and it may be tried without */
+	bool resolved;      /* targets are there, or none will be */
+	unsigned names_due; /* answers awaited */
+	unsigned tries;
 	bool mail_sent, mail_ok;
 	bool body; /* message bytes have gone to the next hop */
 	bool dot_sent;
@@ -329,14 +460,17 @@ struct tx {
 	/* what the log says of the next hop after it has gone */
 	char hop_name[96];
 	char hop_tls[16], hop_cipher[48], hop_verify[16];
+	const char *hop_demand; /* static; NULL: never got so far */
 	bool hop_resumed, hop_reused;
 };
 
 enum session_wait {
-	WAIT_NONE, /* the client's move */
-	WAIT_TLS,  /* handshake */
-	WAIT_DATA, /* 354 */
-	WAIT_DOT,  /* the next hop's verdict */
+	WAIT_NONE,   /* the client's move */
+	WAIT_NAME,   /* the client's name, before the greeting */
+	WAIT_MIRROR, /* what the next hop offers, before the greeting */
+	WAIT_TLS,    /* handshake */
+	WAIT_DATA,   /* 354 */
+	WAIT_DOT,    /* the next hop's verdict */
 };
 
 struct session {
@@ -348,6 +482,9 @@ struct session {
 	const struct pst_config_listener *ln;
 	unsigned listener;
 	struct snapshot *snap; /* counted: what it began under, to its end */
+	struct waiters waiters;
+	char *client_name; /* confirmed; NULL: unknown */
+	unsigned listed;   /* PST_LISTED_* */
 	struct tx *tx;
 	struct hop *hop;
 	uint64_t counter;   /* the last part of the session id */
@@ -369,6 +506,11 @@ struct session {
 };
 
 void session_accept(struct shard *sh, struct pst_tcp_conn *conn);
+/* S4, client leg: its TLS failed lately, and nobody may have to demand it. */
+bool session_tls_broken(const struct pst_relay *r, const struct snapshot *sn,
+	const struct pst_ip *ip, unsigned listed, uint64_t now_ms);
+/* What is known before MAIL. */
+struct pst_facts session_facts(const struct session *s);
 void session_event(struct session *s, uint32_t events);
 void session_timeout(struct session *s);
 void session_pump(struct session *s);
@@ -386,6 +528,9 @@ void session_say(struct session *s, unsigned code, const char *enh, const char *
 #define SID_MAX 64
 const char *session_id(const struct session *s, char buf[SID_MAX]);
 
+/* The answer to a question of waiter_ask; the session's only until it returns. */
+void session_named(struct session *s, const struct pst_names_answer *a);
+
 /* What a hop reports. */
 void session_hop_ready(struct session *s);
 void session_hop_mail(struct session *s, const struct pst_smtp_reply *r);
@@ -397,6 +542,8 @@ void session_hop_lost(struct session *s, enum hop_fault f); /* s->hop is gone al
 /* ---- transaction (tx.c): envelope, next hop, body ---- */
 
 enum pst_rc tx_begin(struct session *s, const struct pst_smtp_mail *m);
+/* Every name that was asked for is known now. */
+void tx_named(struct session *s);
 /* Tries the next host of the class; when none is left, `last` decides the verdict. */
 void tx_connect(struct session *s, enum hop_fault last);
 /* A negative verdict for every open recipient, those to come, and a waiting DATA. */
@@ -423,6 +570,8 @@ void tx_drive(struct session *s);
 
 void log_session_begin(struct session *s);
 void log_session_end(struct session *s);
+void log_mail_refused(
+	struct session *s, const struct pst_smtp_mail *m, const struct pst_verdict *v);
 void log_rcpt_refused(struct session *s, const struct rcpt *r, unsigned code, const char *text);
 void log_tx(
 	struct session *s, const char *status, unsigned code, const char *enh, const char *text);
@@ -448,16 +597,57 @@ struct bound {
  * ASKED owns the rest: the worker to answer, the asker to take it back.
  */
 enum mail_state { MAIL_FREE, MAIL_ASKED, MAIL_BUSY, MAIL_DONE };
+enum mail_kind { MAIL_LIST, MAIL_KILL, MAIL_PROBE };
 
 struct mailbox {
 	_Atomic int state;
-	bool kill;                    /* else list */
+	enum mail_kind kind;
 	uint64_t counter;             /* kill this; or list what is above */
+	struct probe *probe;          /* answered when it has ended, by probe_over */
 	struct pst_session_row *rows; /* [max]; n are filled */
 	unsigned max, n;
 };
 
 void mailbox_answer(struct shard *sh); /* worker, when state is ASKED */
+/* Control thread: asks and waits. PST_AGAIN: the worker did not answer. */
+enum pst_rc mailbox_ask(struct pst_relay *r, unsigned worker);
+
+/*
+ * A connection of explain's (probe.c): up to EHLO, STARTTLS and the certificate, then
+ * QUIT. The control thread makes it and waits; the worker runs it and fills the result.
+ */
+struct probe { /* of explain; or of a mirror, with its own memory in `mine` */
+	struct {
+		struct errand to;
+		struct targets targets;
+		struct pst_explain_host out;
+	} mine;
+	struct snapshot *snap; /* the asker keeps it: a publication is the same thread's */
+	const struct errand *to;
+	const struct target *target;
+	const char *helo;
+	struct pst_explain_host *out;
+	uint32_t ms;  /* at most */
+	bool offered; /* STARTTLS was in EHLO's answer in clear */
+};
+/* Worker. The connection is sh->probe_hop; the asker is told in the turn after it is gone. */
+void probe_begin(struct shard *sh, struct probe *p);
+void probe_timeout(struct shard *sh);
+void probe_ready(struct hop *h); /* the hop is at READY */
+void probe_lost(struct shard *sh, struct probe *p, enum hop_fault f, const char *why);
+void probe_over(struct shard *sh); /* its connection is gone: whoever waits is told */
+/* Ends one that runs. */
+void probe_cut(struct shard *sh);
+void mailbox_probed(struct shard *sh); /* worker: explain's probe has ended */
+
+/* ---- mirror_receiver (mirror.c) ---- */
+
+bool mirror_wanted(
+	const struct snapshot *sn, const struct pst_config_listener *ln, unsigned listed);
+/* Does the next hop offer STARTTLS? False: s waits, session_mirrored follows. */
+bool mirror_known(struct session *s, bool *offered);
+void mirror_probed(struct shard *sh); /* a mirror's probe has ended */
+void session_mirrored(struct session *s);
 
 struct shard {
 	_Alignas(64) struct pst_relay *relay;
@@ -472,6 +662,14 @@ struct shard {
 	uint64_t now, now_ms;
 	TAILQ_HEAD(, bound) bound;
 	struct mailbox mail;
+	struct waiting waiting;
+	struct probe *probe;   /* explain's, not yet told of its end; NULL: none */
+	struct hop *probe_hop; /* its connection */
+	struct pst_timer probe_timer;
+	struct {
+		uint64_t until_ms, generation;
+		atomic_bool offered; /* explain reads it */
+	} mirror;
 	struct pst_relay_labels labels;
 	TAILQ_HEAD(, session) sessions;
 	TAILQ_HEAD(, hop) pool;
@@ -513,6 +711,7 @@ bool admit_rate(struct session *s, uint32_t window_ms);
 /* ---- labelled counters (labels.c) ---- */
 
 void label_handshake(struct shard *sh, unsigned leg, const struct pst_tls *tls, uint64_t began_ns);
+void label_refusal(struct shard *sh, const char *reason); /* of pst_verdict */
 void label_replies(struct shard *sh, struct pst_span out, unsigned stage);
 /* What this hop's server offers: where it is the only next hop, EHLO follows it. */
 void shard_learn(struct shard *sh, const struct hop *h);
@@ -530,6 +729,8 @@ struct pst_relay {
 	void *release_arg;
 	struct shard *shards; /* per worker; filled by the workers */
 	struct peers *peers;
+	struct broken *broken;
+	struct pst_names *names; /* NULL until a configuration has a dns section; then to the end */
 	char box[24], boot[12], token[96];
 	uint8_t ticket_key[80];
 	atomic_bool draining, stopping, failed;

@@ -37,6 +37,7 @@ session_new(struct shard *sh, struct pst_tcp_conn *conn, unsigned index)
 	s->ln = &sh->snap->cfg->listeners[index];
 	s->counter = ++sh->counter;
 	s->born_ms = sh->now_ms;
+	LIST_INIT(&s->waiters);
 	pst_timer_init(&s->timer, LEG_CLIENT);
 	pst_smtp_server_init(&s->smtp, &sh->snap->views[sh->worker].listeners[index].smtp);
 	TAILQ_INSERT_TAIL(&sh->sessions, s, link);
@@ -105,6 +106,8 @@ session_end(struct session *s, const char *reason, bool abort_client)
 		leg_close(sh, &s->leg);
 	pst_timer_cancel(&sh->wheel, &s->timer);
 	pst_smtp_server_fini(&s->smtp);
+	waiter_forget(s);
+	free(s->client_name);
 	TAILQ_REMOVE(&sh->sessions, s, link);
 	sh->nsessions--;
 	sh->c.sessions_ended++;
@@ -129,6 +132,17 @@ greet(struct session *s)
 	s->progress = true;
 }
 
+struct pst_facts
+session_facts(const struct session *s)
+{
+	return (struct pst_facts){
+		.listener = s->listener,
+		.client = pst_tcp_remote(s->leg.conn).ip,
+		.client_listed = s->listed,
+		.client_tls = s->leg.encrypted,
+	};
+}
+
 static void
 begin_tls(struct session *s)
 {
@@ -139,8 +153,8 @@ begin_tls(struct session *s)
 		s->closing = true;
 		return;
 	}
-	if (leg_start_tls(&s->leg, tls->ctx[s->sh->worker], NULL, NULL, pst_span(NULL, 0)) !=
-		PST_OK) {
+	if (tls == NULL || leg_start_tls(&s->leg, tls->ctx[s->sh->worker], NULL, NULL,
+				   pst_span(NULL, 0)) != PST_OK) {
 		s->leg.error = true;
 		return;
 	}
@@ -160,6 +174,116 @@ turn_away(struct shard *sh, struct pst_tcp_conn *conn, int index)
 	pst_tcp_close(conn);
 }
 
+static bool
+tls_demand_possible(const struct snapshot *sn, unsigned listed)
+{
+	return (listed & PST_LISTED_REQUIRED) != 0 ||
+	       pst_policy_sender_required(sn->policy->policy);
+}
+
+bool
+session_tls_broken(const struct pst_relay *r, const struct snapshot *sn, const struct pst_ip *ip,
+	unsigned listed, uint64_t now_ms)
+{
+	return sn->cfg->policy.broken_tls.enabled && !tls_demand_possible(sn, listed) &&
+	       broken_has(r->broken, ip, true, now_ms);
+}
+
+static void
+begin(struct session *s)
+{
+	s->wait = WAIT_NONE;
+	log_session_begin(s);
+	if (s->ln->tls == PST_CONFIG_TLS_IMPLICIT)
+		begin_tls(s);
+	else
+		greet(s);
+}
+
+void
+session_mirrored(struct session *s)
+{
+	if (!atomic_load_explicit(&s->sh->mirror.offered, memory_order_relaxed))
+		s->smtp.starttls_off = true;
+	begin(s);
+	session_pump(s);
+}
+
+/* Who it is, is known as far as it ever will be: what the client may do follows from it. */
+static void
+session_open(struct session *s)
+{
+	const struct pst_policy *p = s->snap->policy->policy;
+	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
+	const char *name = s->client_name != NULL ? s->client_name : "";
+	bool offered = true;
+
+	s->listed = pst_policy_client(p, &ip, pst_span_str(name));
+	s->smtp.tls_first = pst_policy_tls_first(p, s->listed);
+	s->smtp.starttls_off = (s->listed & PST_LISTED_NEVER) != 0;
+	if (session_tls_broken(s->sh->relay, s->snap, &ip, s->listed, s->sh->now_ms)) {
+		s->smtp.starttls_off = true;
+		s->sh->c.broken_tls_used++;
+	}
+	if (mirror_wanted(s->snap, s->ln, s->listed) && !mirror_known(s, &offered)) {
+		s->wait = WAIT_MIRROR;
+		return;
+	}
+	s->smtp.starttls_off |= !offered;
+	begin(s);
+}
+
+static void
+set_client_name(struct session *s, const struct pst_names_answer *a)
+{
+	if (a != NULL && a->status == PST_NAMES_FOUND && a->n > 0)
+		s->client_name = strdup(a->e[0].name);
+}
+
+/* The name is wanted for the log, and for lists that name hosts. True: it is on its way. */
+static bool
+ask_client_name(struct session *s)
+{
+	const struct pst_config_dns *dns = &s->snap->cfg->dns;
+	const struct pst_names_answer *a;
+	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
+	char text[PST_IP_STRLEN];
+	struct pst_span key = pst_span_str(pst_ip_str(&ip, text));
+
+	if (s->snap->names == NULL ||
+		!(dns->client_names || pst_policy_needs_client_name(s->snap->policy->policy)))
+		return false;
+	a = pst_names_lookup(s->snap->names, PST_NAMES_CLIENT, key);
+	if (a == NULL && waiter_ask(s, PST_NAMES_CLIENT, key) == PST_OK) {
+		s->wait = WAIT_NAME;
+		return true;
+	}
+	set_client_name(s, a);
+	return false;
+}
+
+void
+session_named(struct session *s, const struct pst_names_answer *a)
+{
+	if (s->wait == WAIT_NAME) {
+		set_client_name(s, a);
+		session_open(s);
+	} else if (s->tx != NULL && s->tx->names_due > 0) {
+		tx_named(s);
+	}
+	session_pump(s);
+}
+
+/* W3: an action that drops TLS: nothing is said to who begins with it. */
+static bool
+dropped(const struct shard *sh, int index)
+{
+	const struct pst_config *cfg = sh->snap->cfg;
+
+	return index >= 0 && cfg->listeners[index].tls == PST_CONFIG_TLS_IMPLICIT &&
+	       cfg->actions[cfg->listeners[index].action].tls_action == PST_TLS_ACTION_DROP;
+}
+
 void
 session_accept(struct shard *sh, struct pst_tcp_conn *conn)
 {
@@ -167,6 +291,11 @@ session_accept(struct shard *sh, struct pst_tcp_conn *conn)
 	struct pst_ip ip = pst_tcp_remote(conn).ip;
 	struct session *s = NULL;
 
+	if (dropped(sh, b->index)) {
+		sh->c.sessions_refused++;
+		pst_tcp_abort(conn);
+		return;
+	}
 	if (!sh->draining && b->index >= 0 && admit_session(sh, &ip)) {
 		s = session_new(sh, conn, (unsigned)b->index);
 		if (s == NULL)
@@ -176,11 +305,8 @@ session_accept(struct shard *sh, struct pst_tcp_conn *conn)
 		turn_away(sh, conn, b->index);
 		return;
 	}
-	log_session_begin(s);
-	if (s->ln->tls == PST_CONFIG_TLS_IMPLICIT)
-		begin_tls(s);
-	else
-		greet(s);
+	if (!ask_client_name(s))
+		session_open(s);
 	session_pump(s);
 }
 
@@ -250,12 +376,22 @@ on_starttls(struct session *s, bool surplus)
 static void
 on_mail(struct session *s, const struct pst_smtp_mail *m)
 {
+	struct pst_facts f = session_facts(s);
+	struct pst_verdict v;
+
 	abandon_tx(s, "new MAIL");
 	if (s->sh->draining) {
 		session_dismiss(s, "4.3.2", "Shutting down, try again later", "drain");
 		return;
 	}
-	if (tx_begin(s, m) == PST_OK)
+	f.sender_known = true;
+	f.sender_domain = m->from.domain;
+	pst_policy_mail(s->snap->policy->policy, &f, &v, NULL);
+	if (v.kind == PST_VERDICT_REFUSE) {
+		label_refusal(s->sh, v.reason);
+		log_mail_refused(s, m, &v);
+		session_say(s, v.code, v.enh, v.text);
+	} else if (tx_begin(s, m) == PST_OK)
 		session_say(s, 250, "2.1.0", "Ok");
 	else
 		session_say(s, 451, "4.3.0", "Out of memory, try again");
@@ -417,8 +553,17 @@ feed(struct session *s, struct pst_span in, size_t *used)
 static void
 handshake_failed(struct session *s)
 {
+	const struct pst_config_broken_tls *b = &s->snap->cfg->policy.broken_tls;
+	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
+
 	s->sh->c.client_handshake_failures++;
 	s->sh->labels.handshake_failures[PST_LEG_CLIENT]++;
+	if (!b->enabled || s->ln->tls != PST_CONFIG_TLS_STARTTLS)
+		return;
+	broken_note(s->sh->relay->broken, &ip, true,
+		s->leg.tls != NULL ? pst_tls_error(s->leg.tls) : "", s->sh->now_ms, b->ttl_ms,
+		b->entries);
+	s->sh->c.broken_tls_learned++;
 }
 
 static bool

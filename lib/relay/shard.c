@@ -146,6 +146,7 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 	sh->now = now;
 	sh->now_ms = now / PST_NS_PER_MS;
 	pst_wheel_init(&sh->wheel, sh->now_ms);
+	pst_timer_init(&sh->probe_timer, TIMER_PROBE);
 	snprintf(lane, sizeof(lane), "w%u", worker);
 	sh->log = pst_log_lane(r->deps.logger, lane);
 	sh->wire = malloc(SHARD_WIRE);
@@ -170,7 +171,9 @@ shard_fini(struct shard *sh)
 
 	while ((s = TAILQ_FIRST(&sh->sessions)) != NULL)
 		session_end(s, "stopped", true);
+	probe_cut(sh);
 	hop_pool_flush(sh);
+	waiting_fini(sh);
 	while ((b = TAILQ_FIRST(&sh->bound)) != NULL) {
 		TAILQ_REMOVE(&sh->bound, b, link);
 		free(b);
@@ -197,7 +200,7 @@ shard_learn(struct shard *sh, const struct hop *h)
 	/* What only works if the next hop does it too; the rest we do ourselves. */
 	uint32_t end_to_end = PST_SMTP_8BITMIME | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN;
 
-	if (cfg->nnext_hops != 1)
+	if (cfg->nnext_hops != 1 || cfg->next_hops[0].mx)
 		return;
 	for (unsigned i = 0; i < cfg->nlisteners; i++) {
 		struct view_listener *v = &sn->views[sh->worker].listeners[i];
@@ -242,6 +245,7 @@ shard_cut(struct shard *sh)
 
 	while ((s = TAILQ_FIRST(&sh->sessions)) != NULL)
 		session_cut(s);
+	probe_cut(sh);
 	hop_pool_flush(sh);
 }
 
@@ -283,6 +287,8 @@ run_timers(struct shard *sh)
 		n++;
 		if (t->kind == LEG_CLIENT)
 			session_timeout(pst_container_of(t, struct session, timer));
+		else if (t->kind == TIMER_PROBE)
+			probe_timeout(sh);
 		else
 			hop_timeout(pst_container_of(t, struct hop, timer));
 	}
@@ -320,8 +326,11 @@ shard_turn(struct shard *sh, uint64_t now)
 		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
 	pst_net_tick(sh->net, sh->now);
 	pst_tcp_tick(sh->tcp, sh->now);
+	waiter_poll(sh);
 	work += run_timers(sh);
 	work += run_ready(sh);
+	if (pst_unlikely(sh->probe != NULL && sh->probe_hop == NULL))
+		probe_over(sh);
 	pst_tcp_flush(sh->tcp, sh->now);
 	pst_net_flush(sh->net);
 	rcu_quiescent_state(); /* nothing of this turn's generation is held but what is counted */

@@ -28,28 +28,93 @@ listener_profile(const struct pst_config *cfg, const struct pst_config_listener 
 	return ln->tls == PST_CONFIG_TLS_IMPLICIT ? a->implicit_profile : a->starttls_profile;
 }
 
+/* Of mail that came in there: W10's recipient channel. A plain listener has nothing to say. */
+enum pst_tls_pfs
+snapshot_recipient_pfs(const struct pst_config *cfg, const struct pst_config_listener *ln)
+{
+	int p = listener_profile(cfg, ln);
+
+	return p >= 0 ? cfg->profiles[p].recipient_pfs : PST_TLS_PFS_ALLOWED;
+}
+
+/* Which key exchanges connections of this next hop may be asked for: bits of pst_tls_pfs. */
+static unsigned
+class_pfs(const struct pst_config *cfg, const struct pst_config_next_hop *c)
+{
+	unsigned bits = 0;
+
+	if (c->has_pfs)
+		return 1u << c->pfs;
+	for (unsigned i = 0; i < cfg->nlisteners; i++)
+		bits |= 1u << snapshot_recipient_pfs(cfg, &cfg->listeners[i]);
+	return bits;
+}
+
+/* Which of the map's TLS settings: those of its hosts' entries; any, if the MX decides. */
+static uint64_t
+class_sets(const struct snapshot *sn, unsigned hop)
+{
+	const struct pst_policy *p = sn->policy->policy;
+	const struct pst_config_next_hop *c = &sn->cfg->next_hops[hop];
+	const struct pst_want want = {.entry = -1, .next_hop = -1};
+	uint64_t bits = 1;
+
+	if (c->mx)
+		return UINT64_MAX >> (64 - pst_policy_ntls(p));
+	for (unsigned i = 0; i < c->nhosts; i++) {
+		const struct pst_config_host *h = &c->hosts[i];
+		struct pst_host_facts f = {.next_hop = hop, .ip = h->address, .port = h->port};
+		struct pst_demand d;
+
+		if (h->name != NULL)
+			f.name = pst_span_str(h->name);
+		pst_policy_host(p, &want, &f, &d, NULL);
+		bits |= 1ull << d.tls;
+	}
+	return bits;
+}
+
 static enum pst_rc
-build_class(struct parts *ps, const struct build *b, struct route_class *rc,
-	const struct pst_config_next_hop *c)
+build_class_tls(struct parts *ps, const struct build *b, const struct snapshot *sn,
+	struct route_class *rc, const struct pst_config_next_hop *c)
+{
+	uint64_t sets = class_sets(sn, (unsigned)(c - sn->cfg->next_hops));
+	unsigned pfs = class_pfs(sn->cfg, c);
+
+	for (unsigned i = 0; i < rc->nsets * PFS_MODES; i++) {
+		const struct pst_policy_tls *set =
+			pst_policy_tls(sn->policy->policy, i / PFS_MODES);
+		struct hop_tls t = {.hop = c,
+			.min_version = (uint16_t)c->profile_min,
+			.max_version = (uint16_t)c->profile_max,
+			.ciphers = set->ciphers != NULL ? set->ciphers : c->ciphers,
+			.pfs = (enum pst_tls_pfs)(i % PFS_MODES)};
+
+		if ((sets >> (i / PFS_MODES) & 1) == 0 || (pfs >> (i % PFS_MODES) & 1) == 0)
+			continue;
+		if (set->min_version != 0)
+			t.min_version = set->min_version;
+		if (set->max_version != 0)
+			t.max_version = set->max_version;
+		if ((rc->tls[i] = tls_part_hop(ps, b, &t)) == NULL)
+			return PST_INVAL;
+	}
+	return PST_OK;
+}
+
+static enum pst_rc
+build_class(struct parts *ps, const struct build *b, const struct snapshot *sn,
+	struct route_class *rc, const struct pst_config_next_hop *c)
 {
 	rc->hop = c;
-	if (c->tls != PST_CONFIG_TLS_NONE && (rc->tls = tls_part_hop(ps, b, c)) == NULL)
-		return PST_INVAL;
-	rc->key = class_key(c, rc->tls);
-	rc->hosts = calloc(c->nhosts, sizeof(*rc->hosts));
-	if (rc->key == NULL || rc->hosts == NULL) {
+	rc->nsets = pst_policy_ntls(sn->policy->policy);
+	rc->tls = calloc((size_t)rc->nsets * PFS_MODES, sizeof(*rc->tls));
+	rc->key = class_key(c);
+	if (rc->key == NULL || rc->tls == NULL) {
 		b->report(b->arg, "", "out of memory");
 		return PST_NOMEM;
 	}
-	for (unsigned i = 0; i < c->nhosts; i++)
-		rc->hosts[i] = (struct pst_names_host){
-			.name = c->hosts[i].name,
-			.has_addr = true,
-			.addr = c->hosts[i].address,
-			.port = c->hosts[i].port,
-			.priority = c->hosts[i].priority,
-		};
-	return PST_OK;
+	return c->tls == PST_CONFIG_TLS_NONE ? PST_OK : build_class_tls(ps, b, sn, rc, c);
 }
 
 /* What the engine of a session on this listener goes by; the keywords follow the next hop's. */
@@ -58,7 +123,8 @@ view_listener(struct view_listener *v, const struct snapshot *sn, unsigned i, co
 {
 	const struct pst_config *cfg = sn->cfg;
 	const struct pst_config_listener *ln = &cfg->listeners[i];
-	bool starttls = sn->listeners[i] != NULL && ln->tls == PST_CONFIG_TLS_STARTTLS;
+	bool starttls = sn->listeners[i] != NULL && ln->tls == PST_CONFIG_TLS_STARTTLS &&
+			!pst_policy_sender_none(sn->policy->policy);
 	uint32_t all = PST_SMTP_PIPELINING | PST_SMTP_SIZE | PST_SMTP_8BITMIME |
 		       PST_SMTP_ENHANCEDSTATUSCODES | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN |
 		       PST_SMTP_CHUNKING | (starttls ? PST_SMTP_STARTTLS : 0);
@@ -122,10 +188,12 @@ build_parts(struct parts *ps, const struct build *b, struct snapshot *sn)
 		sn->listeners[i] = tls_part_profile(ps, b, &cfg->profiles[p]);
 		faults += sn->listeners[i] == NULL;
 	}
-	for (unsigned i = 0; i < cfg->nnext_hops; i++)
-		faults += build_class(ps, b, &sn->classes[i], &cfg->next_hops[i]) != PST_OK;
 	sn->policy = policy_part_get(ps, b);
-	return faults + (sn->policy == NULL);
+	if (sn->policy == NULL)
+		return faults + 1; /* it says which TLS settings the classes need */
+	for (unsigned i = 0; i < cfg->nnext_hops; i++)
+		faults += build_class(ps, b, sn, &sn->classes[i], &cfg->next_hops[i]) != PST_OK;
+	return faults;
 }
 
 struct snapshot *
@@ -162,9 +230,12 @@ snapshot_free(struct parts *ps, struct snapshot *sn)
 	if (sn == NULL)
 		return;
 	for (unsigned i = 0; sn->classes != NULL && i < sn->cfg->nnext_hops; i++) {
-		tls_part_put(ps, sn->classes[i].tls);
-		free(sn->classes[i].key);
-		free(sn->classes[i].hosts);
+		struct route_class *rc = &sn->classes[i];
+
+		for (unsigned t = 0; rc->tls != NULL && t < rc->nsets * PFS_MODES; t++)
+			tls_part_put(ps, rc->tls[t]);
+		free(rc->tls);
+		free(rc->key);
 	}
 	for (unsigned i = 0; sn->listeners != NULL && i < sn->cfg->nlisteners; i++)
 		tls_part_put(ps, sn->listeners[i]);

@@ -72,6 +72,9 @@ tx_free(struct session *s)
 	for (unsigned i = 0; i < tx->nrcpts; i++)
 		free(tx->rcpts[i].addr);
 	free(tx->rcpts);
+	targets_clear(&tx->targets);
+	errand_clear(&tx->to);
+	waiter_forget(s);
 	free(tx->mem);
 	free(tx);
 	s->tx = NULL;
@@ -123,6 +126,15 @@ tx_drop_hop(struct session *s)
 }
 
 /* ---- replies to recipients ---- */
+
+static void
+refuse(struct rcpt *r, unsigned code, const char *enh, const char *text)
+{
+	r->state = RCPT_LOCAL;
+	r->code = (uint16_t)code;
+	r->enh = enh;
+	r->text = text;
+}
 
 static void
 reply_rcpt(struct session *s, struct rcpt *r, unsigned code, const char *enh, const char *text)
@@ -182,6 +194,9 @@ answer_ready(struct session *s)
 
 /* ---- the next hop ---- */
 
+static void tx_resolve(struct session *s);
+static void tx_found(struct session *s);
+
 /* Starts over: what was said to the last hop is to be said to the next one. */
 static void
 tx_rewind(struct tx *tx)
@@ -194,28 +209,132 @@ tx_rewind(struct tx *tx)
 	}
 }
 
+/* TLS with the host just tried failed, and policy lets its mail cross in clear: once more. */
+static void
+retry_plain(struct tx *tx)
+{
+	if (!tx->fallback || tx->targets.next == 0)
+		return;
+	tx->fallback = false;
+	tx->targets.e[--tx->targets.next].plain = true;
+	tx->tries--;
+}
+
 /* The next host that can be tried, or the end of all tries. */
 void
 tx_connect(struct session *s, enum hop_fault last)
 {
 	struct tx *tx = s->tx;
-	const struct pst_config_next_hop *c = tx->cls->hop;
+	const struct hop_owner owner = {
+		.sh = s->sh, .s = s, .snap = s->snap, .helo = hop_helo(s, tx->to.cls)};
 
 	tx_rewind(tx);
-	while (tx->next_name < tx->names.n && tx->tries < c->max_tries) {
-		const struct pst_endpoint *at = &tx->names.e[tx->next_name].at;
-		const char *host = tx->names.e[tx->next_name].name;
-		enum pst_rc rc;
-
-		tx->next_name++;
+	if (!tx->resolved) {
+		tx_resolve(s);
+		return;
+	}
+	retry_plain(tx);
+	while (tx->targets.next < tx->targets.n && tx->tries < tx->to.cls->hop->max_tries) {
 		tx->tries++;
-		s->hop = hop_open(s, tx->cls, at, host, &rc);
+		s->hop = hop_open(&owner, &tx->to, &tx->targets.e[tx->targets.next++], &last);
 		if (s->hop != NULL)
 			return;
-		s->sh->c.nexthop_connect_failures++;
-		last = rc == PST_UNREACH ? HOP_FAULT_CONNECT : HOP_FAULT_RESOURCE;
+		s->sh->c.nexthop_connect_failures += last == HOP_FAULT_CONNECT;
 	}
+	s->sh->c.policy_conflicts += last == HOP_FAULT_CONFLICT;
+	if (hop_fault_refusal(last) >= 0)
+		s->sh->labels.policy_refusals[hop_fault_refusal(last)]++;
 	tx_fail(s, 451, hop_fault_enh(last), hop_fault_text(last));
+}
+
+/* ---- names ---- */
+
+static const struct pst_names_answer *
+cached(void *arg, enum pst_names_kind kind, struct pst_span key)
+{
+	const struct session *s = arg;
+
+	return s->snap->names != NULL ? pst_names_lookup(s->snap->names, kind, key) : NULL;
+}
+
+/* The first time: what is missing is asked for. */
+static const struct pst_names_answer *
+cached_or_asked(void *arg, enum pst_names_kind kind, struct pst_span key)
+{
+	struct session *s = arg;
+	const struct pst_names_answer *a = cached(s, kind, key);
+
+	if (a == NULL && s->snap->names != NULL && waiter_ask(s, kind, key) == PST_OK)
+		s->tx->names_due++;
+	return a;
+}
+
+/* An answer that is gone from the cache again, or was never asked for, is one for now. */
+static void
+tx_targets(struct session *s, names_source *source)
+{
+	struct tx *tx = s->tx;
+	bool ok;
+	unsigned missing =
+		targets_build(&tx->targets, &tx->to, source, s, s->counter << 20 ^ s->sh->now, &ok);
+
+	if ((missing > 0 || !ok) && tx->names_due == 0 && tx->targets.n == 0)
+		tx->targets.status = PST_NAMES_TEMPORARY;
+}
+
+static void
+tx_resolve(struct session *s)
+{
+	tx_targets(s, cached_or_asked);
+	if (s->tx->names_due == 0)
+		tx_found(s);
+}
+
+void
+tx_named(struct session *s)
+{
+	if (--s->tx->names_due > 0)
+		return;
+	tx_targets(s, cached);
+	tx_found(s);
+}
+
+/*
+ * No host: the recipients that wait hear it, and the next one may have another domain.
+ * Those that were told yes on a pooled connection's word cannot hear no any more.
+ */
+static void
+tx_nowhere(struct session *s)
+{
+	struct tx *tx = s->tx;
+	struct names_verdict v = names_verdict(&tx->targets, &tx->to);
+
+	if (v.code >= 500)
+		s->sh->labels.policy_refusals[PST_REFUSED_NAMES]++;
+	if (tx->wanted) {
+		tx_fail(s, 451, "4.4.3", "The name of the next hop cannot be looked up");
+		return;
+	}
+	for (unsigned i = tx->answered; i < tx->nrcpts; i++) {
+		if (tx->rcpts[i].state != RCPT_NEW || tx->rcpts[i].answered)
+			continue;
+		refuse(&tx->rcpts[i], v.code, v.enh, v.text);
+		tx->rcpts[i].reason = v.code >= 500 ? "no_such_host" : NULL;
+	}
+	errand_clear(&tx->to);
+	targets_clear(&tx->targets);
+	tx->resolved = false;
+	answer_ready(s);
+}
+
+static void
+tx_found(struct session *s)
+{
+	s->tx->resolved = true;
+	if (s->tx->targets.n == 0)
+		tx_nowhere(s);
+	else
+		tx_connect(s, HOP_FAULT_CONNECT);
 }
 
 /* Gives the transaction its negative verdict; DATA, if it waits, hears it too. */
@@ -266,32 +385,35 @@ rcpt_new(struct tx *tx, const struct pst_smtp_rcpt *src)
 	return r;
 }
 
+/* The session's connection of the last message (reuse `session`), if it will do. */
 static void
-refuse(struct rcpt *r, unsigned code, const char *enh, const char *text)
+keep_or_close_hop(struct session *s)
 {
-	r->state = RCPT_LOCAL;
-	r->code = (uint16_t)code;
-	r->enh = enh;
-	r->text = text;
+	struct hop *h = s->hop;
+
+	if (h != NULL && h->state == HOP_READY && hop_suits(h, s->snap, &s->tx->to) &&
+		h->messages < s->tx->to.cls->hop->reuse_messages)
+		return;
+	if (h != NULL)
+		hop_close(h);
 }
 
 /* The class is fixed by the first accepted recipient; finds a connection for it. */
 static void
-tx_set_class(struct session *s, const struct route_class *cls)
+tx_set_class(struct session *s, struct rcpt *r, const struct pst_verdict *v, struct pst_span domain)
 {
 	struct tx *tx = s->tx;
 
-	tx->cls = cls;
+	if (errand_set(&tx->to, s->snap, s->listener, v, domain) != PST_OK) {
+		errand_clear(&tx->to);
+		refuse(r, 451, "4.3.0", "Out of memory, try again");
+		return;
+	}
+	tx->verdict = *v;
 	tx->t_rcpt = s->sh->now_ms;
-	if (s->hop != NULL && strcmp(s->hop->cls->key, cls->key) != 0)
-		tx_drop_hop(s); /* reuse: session, but the route changed */
-	if (s->hop != NULL && s->hop->state != HOP_READY)
-		hop_close(s->hop);
-	if (s->hop != NULL && s->hop->messages >= cls->hop->reuse_messages)
-		hop_close(s->hop);
+	keep_or_close_hop(s);
 	if (s->hop == NULL)
-		s->hop = hop_take(s, cls);
-	(void)pst_names_resolve(cls->hosts, cls->hop->nhosts, &tx->names);
+		s->hop = hop_take(s, &tx->to);
 	if (s->hop == NULL)
 		tx_connect(s, HOP_FAULT_CONNECT);
 }
@@ -305,28 +427,46 @@ rcpts_max(const struct session *s)
 	return n == 0 ? RCPTS_MAX : PST_MIN(2 * n, (unsigned)RCPTS_MAX);
 }
 
+/* May one transaction carry both? For the MX of recipients' domains these must be the same, too. */
+static bool
+same_class(const struct session *s, const struct pst_verdict *v, struct pst_span domain)
+{
+	const struct tx *tx = s->tx;
+	const struct pst_config_next_hop *c = tx->to.cls->hop;
+	char text[PST_DOMAIN_TEXT];
+
+	if (!pst_verdict_same(&tx->verdict, v))
+		return false;
+	return !c->mx || c->mx_domain != NULL ||
+	       (pst_policy_domain(domain, text) && strcmp(text, tx->to.domain) == 0);
+}
+
+static void
+refuse_by_policy(struct session *s, struct rcpt *r, const struct pst_verdict *v)
+{
+	refuse(r, v->code, v->enh, v->text);
+	r->reason = v->reason;
+	label_refusal(s->sh, v->reason);
+}
+
 static void
 judge(struct session *s, struct rcpt *r, const struct pst_smtp_rcpt *src)
 {
 	struct tx *tx = s->tx;
-	const struct snapshot *sn = s->snap;
-	struct pst_facts f = {
-		.listener = s->listener,
-		.client = pst_tcp_remote(s->leg.conn).ip,
-		.client_tls = s->leg.encrypted,
-		.sender_domain = tx->mail.from.domain,
-		.recipient_domain = src->to.domain,
-	};
+	struct pst_facts f = session_facts(s);
 	struct pst_verdict v;
 
-	pst_policy_eval(sn->policy->policy, &f, &v);
+	f.sender_known = true;
+	f.sender_domain = tx->mail.from.domain;
+	f.recipient_domain = src->to.domain;
+	pst_policy_rcpt(s->snap->policy->policy, &f, &v, NULL);
 	if (tx->nrcpts > rcpts_max(s)) {
 		refuse(r, 452, "4.5.3", "Too many recipients");
 	} else if (v.kind != PST_VERDICT_ROUTE) {
-		refuse(r, v.code, v.enh, v.text);
-	} else if (tx->cls == NULL) {
-		tx_set_class(s, &sn->classes[v.next_hop]);
-	} else if (strcmp(tx->cls->key, sn->classes[v.next_hop].key) != 0) {
+		refuse_by_policy(s, r, &v);
+	} else if (tx->to.cls == NULL) {
+		tx_set_class(s, r, &v, src->to.domain);
+	} else if (!same_class(s, &v, src->to.domain)) {
 		/* RFC 5321 4.5.3.1.10: a server may accept a subset; the client sends the rest
 		 * anew. */
 		s->sh->c.recipients_other_class++;
@@ -474,7 +614,7 @@ tx_data(struct session *s, bool chunk)
 	s->wait = WAIT_DATA;
 	if (s->tx->fail.code != 0)
 		tx_fail(s, s->tx->fail.code, s->tx->fail.enh, s->tx->fail.text);
-	else if (s->hop == NULL)
+	else if (s->hop == NULL && s->tx->names_due == 0)
 		tx_connect(s, HOP_FAULT_LOST);
 	else
 		tx_drive(s);

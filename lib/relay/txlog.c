@@ -21,13 +21,20 @@ tx_id(const struct session *s, char buf[SID_MAX + 12])
 	return buf;
 }
 
+/* Confirmed, or "unknown". */
+static const char *
+client_name(const struct session *s)
+{
+	return s->client_name != NULL ? s->client_name : "unknown";
+}
+
 static void
 log_client(struct pst_log_line *ln, const struct session *s)
 {
 	struct pst_endpoint at = pst_tcp_remote(s->leg.conn);
-	char ip[PST_IP_STRLEN], text[PST_ENDPOINT_STRLEN + 16];
+	char ip[PST_IP_STRLEN], text[PST_ENDPOINT_STRLEN + PST_NAME_MAX];
 
-	snprintf(text, sizeof(text), "unknown[%s]:%u", pst_ip_str(&at.ip, ip), at.port);
+	snprintf(text, sizeof(text), "%s[%s]:%u", client_name(s), pst_ip_str(&at.ip, ip), at.port);
 	pst_log_str(ln, "client", text);
 }
 
@@ -81,6 +88,24 @@ log_session_end(struct session *s)
 }
 
 void
+log_mail_refused(struct session *s, const struct pst_smtp_mail *m, const struct pst_verdict *v)
+{
+	char sid[SID_MAX];
+	struct pst_log_line ln = pst_log_begin(s->sh->log, PST_LOG_INFO, session_id(s, sid));
+
+	log_client(&ln, s);
+	pst_log_addr(&ln, "from", m->from.addr);
+	pst_log_str(&ln, "stage", "mail");
+	pst_log_str(&ln, "rule", v->rule_id);
+	pst_log_str(&ln, "sender_policy", pst_sender_name(v->sender));
+	pst_log_str(&ln, "reason", v->reason);
+	pst_log_u64(&ln, "code", v->code);
+	pst_log_span(&ln, "reply", pst_span_str(v->text));
+	pst_log_str(&ln, "status", v->code >= 500 ? "rejected" : "deferred");
+	pst_log_end(&ln);
+}
+
+void
 log_rcpt_refused(struct session *s, const struct rcpt *r, unsigned code, const char *text)
 {
 	char id[SID_MAX + 12];
@@ -89,8 +114,10 @@ log_rcpt_refused(struct session *s, const struct rcpt *r, unsigned code, const c
 	pst_log_addr(&ln, "from", s->tx->mail.from.addr);
 	pst_log_addr(&ln, "to", pst_span(r->addr, r->len));
 	pst_log_str(&ln, "stage", "rcpt");
-	if (s->tx->cls != NULL)
-		pst_log_str(&ln, "nexthop", s->tx->cls->hop->name);
+	if (s->tx->to.cls != NULL)
+		pst_log_str(&ln, "nexthop", s->tx->to.cls->hop->name);
+	if (r->reason != NULL)
+		pst_log_str(&ln, "reason", r->reason);
 	pst_log_u64(&ln, "code", code);
 	pst_log_span(&ln, "reply", pst_span_str(text));
 	pst_log_str(&ln, "status", code >= 500 ? "rejected" : "deferred");
@@ -128,6 +155,7 @@ log_hop_facts(struct tx *tx, struct hop *h)
 	snprintf(tx->hop_tls, sizeof(tx->hop_tls), "%s", info.version);
 	snprintf(tx->hop_cipher, sizeof(tx->hop_cipher), "%s", info.cipher);
 	snprintf(tx->hop_verify, sizeof(tx->hop_verify), "%s", info.verify);
+	tx->hop_demand = pst_level_name(h->demand.level);
 	tx->hop_resumed = info.resumed;
 	tx->hop_reused = h->reused;
 }
@@ -163,6 +191,18 @@ log_recipients(struct pst_log_line *ln, const struct tx *tx)
 	}
 }
 
+/* The words of explain. */
+static void
+log_policy(struct pst_log_line *ln, const struct tx *tx)
+{
+	if (tx->to.cls == NULL)
+		return;
+	pst_log_str(ln, "rule", tx->verdict.rule_id);
+	pst_log_str(ln, "sender_policy", pst_sender_name(tx->verdict.sender));
+	pst_log_str(ln, "recipient_policy", pst_recipient_name(tx->verdict.recipient));
+	pst_log_str(ln, "demand", tx->hop_demand != NULL ? tx->hop_demand : "none");
+}
+
 void
 log_tx(struct session *s, const char *status, unsigned code, const char *enh, const char *text)
 {
@@ -176,7 +216,8 @@ log_tx(struct session *s, const char *status, unsigned code, const char *enh, co
 	pst_log_addr(&ln, "from", tx->mail.from.addr);
 	log_recipients(&ln, tx);
 	pst_log_u64(&ln, "nrcpt", tx->ok);
-	pst_log_str(&ln, "route", tx->cls != NULL ? tx->cls->hop->name : "none");
+	log_policy(&ln, tx);
+	pst_log_str(&ln, "route", tx->to.cls != NULL ? tx->to.cls->hop->name : "none");
 	pst_log_str(&ln, "nexthop", tx->hop_name[0] != '\0' ? tx->hop_name : "none");
 	pst_log_str(&ln, "client_tls", info.version);
 	pst_log_str(&ln, "client_cipher", info.cipher);
@@ -240,9 +281,9 @@ received_write(struct session *s, char *buf, size_t cap)
 		snprintf(rcpt, sizeof(rcpt), "\r\n\tfor <%.*s>", (int)to->len, to->addr);
 	date_now(date, sizeof(date));
 	n = snprintf(buf, cap,
-		"Received: from %s (unknown [%s%s])\r\n\tby %s %s\r\n\twith %s id "
+		"Received: from %s (%s [%s%s])\r\n\tby %s %s\r\n\twith %s id "
 		"%s%s%s;\r\n\t%s\r\n",
-		s->smtp.helo != NULL ? s->smtp.helo : "unknown",
+		s->smtp.helo != NULL ? s->smtp.helo : "unknown", client_name(s),
 		pst_ip_is4(&at.ip) ? "" : "IPv6:", pst_ip_str(&at.ip, ip), s->ln->hostname,
 		s->sh->relay->token, pst_smtp_server_with(&s->smtp), tx_id(s, id), rcpt, tls, date);
 	return n > 0 && (size_t)n < cap ? (size_t)n : 0;

@@ -41,6 +41,16 @@ far_at(uint16_t port)
 	return e;
 }
 
+static struct pst_config_host
+host(const char *name, uint16_t port, uint16_t priority)
+{
+	return (struct pst_config_host){.name = name,
+		.has_address = true,
+		.address = far_at(port).ip,
+		.port = port,
+		.priority = priority};
+}
+
 static void
 default_config(struct site *s)
 {
@@ -71,9 +81,9 @@ default_config(struct site *s)
 		s->routes[i] = (struct pst_config_route){
 			.domain = i == 0 ? "one.example" : "two.example", .next_hop = i};
 	}
-	s->hosts[0][0] = (struct pst_config_host){"a.one", far_at(SITE_HOP_A).ip, SITE_HOP_A, 10};
-	s->hosts[0][1] = (struct pst_config_host){"b.one", far_at(SITE_HOP_B).ip, SITE_HOP_B, 20};
-	s->hosts[1][0] = (struct pst_config_host){"a.two", far_at(SITE_HOP_C).ip, SITE_HOP_C, 10};
+	s->hosts[0][0] = host("a.one", SITE_HOP_A, 10);
+	s->hosts[0][1] = host("b.one", SITE_HOP_B, 20);
+	s->hosts[1][0] = host("a.two", SITE_HOP_C, 10);
 	s->action = (struct pst_config_action){
 		.name = "plain", .starttls_profile = -1, .implicit_profile = -1};
 	s->listener = (struct pst_config_listener){.name = "smtp",

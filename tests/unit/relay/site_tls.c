@@ -53,7 +53,7 @@ site_tls(struct site *s, enum pst_config_tls_mode mode)
 	s->far_implicit = mode == PST_CONFIG_TLS_IMPLICIT;
 	for (unsigned i = 0; i < 2; i++) {
 		s->hops[i].tls = mode;
-		s->hops[i].tls_required = true;
+		s->hops[i].level = PST_LEVEL_ENCRYPT;
 		s->hops[i].profile_min = PST_TLS_1_2;
 		s->hops[i].profile_max = PST_TLS_1_3;
 	}

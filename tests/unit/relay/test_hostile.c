@@ -215,6 +215,7 @@ Test(hostile, recipients_the_next_hop_refuses_are_limited_too, .init = setup)
 	c = site_client(&s);
 	client_envelope(c, "0@one.example");
 	h = hop_serve(&s, SITE_HOP_A);
+	peer_expect(h, "MAIL FROM", 5000);
 	peer_send(h, "250 ok\r\n");
 	for (i = 0; i < 20 && peer_hears(h, "RCPT TO", 1000); i++) {
 		peer_send(h, "550 5.1.1 no\r\n");
@@ -320,7 +321,7 @@ Test(hostile, an_answer_to_starttls_before_the_question_is_injection, .init = se
 
 	s.hops[0].nhosts = 1;
 	s.hops[0].tls = PST_CONFIG_TLS_STARTTLS;
-	s.hops[0].tls_required = true;
+	s.hops[0].level = PST_LEVEL_ENCRYPT;
 	s.hops[0].profile_min = 0x0303;
 	s.hops[0].profile_max = 0x0304;
 	site_start(&s);

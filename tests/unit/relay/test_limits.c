@@ -167,7 +167,8 @@ ask(bool kill, uint64_t counter, struct pst_session_row *rows, unsigned max)
 {
 	struct mailbox *m = &s.sh->mail;
 
-	*m = (struct mailbox){.kill = kill, .counter = counter, .rows = rows, .max = max};
+	*m = (struct mailbox){
+		.kind = kill ? MAIL_KILL : MAIL_LIST, .counter = counter, .rows = rows, .max = max};
 	atomic_store(&m->state, MAIL_ASKED);
 	site_run(&s, 1);
 	cr_assert_eq(atomic_load(&m->state), MAIL_DONE);

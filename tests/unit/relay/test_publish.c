@@ -95,7 +95,7 @@ Test(publish, a_bad_one_changes_nothing_and_says_where, .init = setup)
 	prepare();
 	next_listener[0].hostname = "new.example";
 	next_hops[1].tls = PST_CONFIG_TLS_STARTTLS;
-	next_hops[1].verify = true;
+	next_hops[1].ciphers = "ECDHE+AESGCM";
 	next_hops[1].ca_file = "/nonexistent/ca.pem";
 	cr_assert_eq(publish(NULL), PST_INVAL);
 	cr_assert_eq(faults, 1);
@@ -247,7 +247,7 @@ Test(publish, every_byte_of_a_file_is_content, .init = setup)
 		fputs(texts[i], f);
 		fclose(f);
 		s.hops[0].ca_file = path;
-		keys[i] = tls_hop_key(&s.hops[0]);
+		keys[i] = tls_hop_key(&(struct hop_tls){.hop = &s.hops[0]});
 	}
 	s.hops[0].ca_file = NULL;
 	cr_assert_str_neq(keys[0], keys[1]);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where an errand's hosts are: addresses of the configuration, names asked of DNS, the
+ * MX of a domain (RFC 5321 5.1). The source of names is the caller's: a session looks
+ * into the cache and waits for what is missing, explain waits at once.
+ */
+#include "relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TARGETS_MAX 256
+
+enum pst_rc
+errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
+	const struct pst_verdict *v, struct pst_span domain)
+{
+	const struct route_class *cls = &sn->classes[v->next_hop];
+	const struct pst_config_next_hop *c = cls->hop;
+	char text[PST_DOMAIN_TEXT];
+
+	*e = (struct errand){.cls = cls, .want = v->want};
+	e->pfs = c->has_pfs ? c->pfs
+			    : snapshot_recipient_pfs(sn->cfg, &sn->cfg->listeners[listener]);
+	if (!c->mx)
+		return PST_OK;
+	if (c->mx_domain == NULL && !pst_policy_domain(domain, text))
+		text[0] = '\0'; /* there can be no such domain */
+	e->domain = strdup(c->mx_domain != NULL ? c->mx_domain : text);
+	return e->domain != NULL ? PST_OK : PST_NOMEM;
+}
+
+void
+errand_clear(struct errand *e)
+{
+	free(e->domain);
+	*e = (struct errand){0};
+}
+
+void
+targets_clear(struct targets *t)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		free(t->e[i].name);
+	free(t->e);
+	*t = (struct targets){0};
+}
+
+/* Behind those of the same priority: equals keep their order. */
+static bool
+add(struct targets *t, const struct pst_ip *ip, uint16_t port, uint16_t priority, const char *name)
+{
+	struct target *grown;
+	unsigned at = t->n;
+
+	if (t->n == TARGETS_MAX)
+		return true;
+	grown = realloc(t->e, (t->n + 1) * sizeof(*grown));
+	if (grown == NULL)
+		return false;
+	t->e = grown;
+	for (; at > 0 && grown[at - 1].priority > priority; at--)
+		grown[at] = grown[at - 1];
+	grown[at] = (struct target){.at = {.ip = *ip, .port = port}, .priority = priority};
+	t->n++;
+	if (name != NULL && (grown[at].name = strdup(name)) == NULL)
+		return false;
+	return true;
+}
+
+struct building {
+	struct targets *t;
+	names_source *source;
+	void *arg;
+	uint64_t seed;
+	unsigned missing;
+	bool ok;
+};
+
+/* The worst that DNS said, if it gave no address at all: for now before for good. */
+static void
+note_failure(struct targets *t, const struct pst_names_answer *a)
+{
+	if (a->status == PST_NAMES_FOUND || t->status == PST_NAMES_TEMPORARY)
+		return;
+	t->status = a->status;
+}
+
+static const struct pst_names_answer *
+ask(struct building *b, enum pst_names_kind kind, const char *key)
+{
+	const struct pst_names_answer *a = b->source(b->arg, kind, pst_span_str(key));
+
+	if (a == NULL)
+		b->missing++;
+	else
+		note_failure(b->t, a);
+	return a;
+}
+
+static void
+add_host(struct building *b, const struct pst_config_host *h)
+{
+	const struct pst_names_answer *a;
+
+	if (h->has_address) {
+		b->ok &= add(b->t, &h->address, h->port, h->priority, h->name);
+		return;
+	}
+	a = ask(b, PST_NAMES_HOST, h->name);
+	for (unsigned i = 0; a != NULL && i < a->n; i++)
+		b->ok &= add(b->t, &a->e[i].ip, h->port, h->priority, h->name);
+}
+
+/* RFC 5321 5.1: in the order of preference, equals in random order. */
+static void
+add_mx(struct building *b, const char *domain, uint16_t port)
+{
+	const struct pst_names_answer *a = ask(b, PST_NAMES_MX, domain);
+	struct pst_names_answer *mine;
+
+	if (a == NULL || a->n == 0)
+		return;
+	mine = pst_names_copy(a);
+	if (mine == NULL) {
+		b->ok = false;
+		return;
+	}
+	pst_names_shuffle(mine, b->seed);
+	for (unsigned i = 0; i < mine->n; i++)
+		b->ok &= add(b->t, &mine->e[i].ip, port, mine->e[i].preference, mine->e[i].name);
+	free(mine);
+}
+
+/* RFC 5321 4.1.3: "[192.0.2.1]" is its own address. The canonical form has no "IPv6:". */
+static bool
+literal(const char *domain, struct pst_ip *ip)
+{
+	char text[PST_IP_STRLEN + 2];
+	size_t n = strlen(domain);
+
+	if (n < 3 || n >= sizeof(text) || domain[0] != '[')
+		return false;
+	memcpy(text, domain + 1, n - 2);
+	text[n - 2] = '\0';
+	return pst_ip_parse(text, ip) == PST_OK;
+}
+
+unsigned
+targets_build(struct targets *t, const struct errand *to, names_source *source, void *arg,
+	uint64_t seed, bool *ok)
+{
+	const struct pst_config_next_hop *c = to->cls->hop;
+	struct building b = {.t = t, .source = source, .arg = arg, .seed = seed, .ok = true};
+	struct pst_ip ip;
+
+	targets_clear(t);
+	t->status = PST_NAMES_FOUND;
+	if (!c->mx) {
+		for (unsigned i = 0; i < c->nhosts; i++)
+			add_host(&b, &c->hosts[i]);
+	} else if (to->domain[0] == '\0') {
+		t->status = PST_NAMES_NONE;
+	} else if (literal(to->domain, &ip)) {
+		b.ok = add(t, &ip, c->port, 0, NULL);
+	} else {
+		add_mx(&b, to->domain, c->port);
+	}
+	*ok = b.ok;
+	return b.missing;
+}
+
+/*
+ * A recipient's domain that does not exist is for good (RFC 3463: 5.1.2), one that takes no
+ * mail too (RFC 7505 4.2: 556 5.1.10). A host that the operator named is the operator's to
+ * put right: mail waits.
+ */
+struct names_verdict
+names_verdict(const struct targets *t, const struct errand *to)
+{
+	bool recipients = to->cls->hop->mx && to->cls->hop->mx_domain == NULL;
+
+	if (recipients && t->status == PST_NAMES_NULL_MX)
+		return (struct names_verdict){556, "5.1.10", "The domain does not accept mail"};
+	if (recipients && t->status == PST_NAMES_NONE)
+		return (struct names_verdict){
+			550, "5.1.2", "No such domain, or no host for its mail"};
+	if (t->status == PST_NAMES_TEMPORARY)
+		return (struct names_verdict){
+			451, "4.4.3", "The name of the next hop cannot be looked up"};
+	return (struct names_verdict){451, "4.3.5", "The next hop has no address"};
+}
