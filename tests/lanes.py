@@ -352,12 +352,16 @@ def lane_tsan(res, builds, _args):
     path = builds.get("gcc")
     if not path:
         return
-    for name, args, good in (
-            ("publication_on_plain_threads", [], True),
-            ("would_see_a_publication_that_does_not_wait", ["--without-waiting"], False),
-            ("would_see_a_reclaim_that_does_not_count", ["--without-counting"], False)):
+    for program, name, args, good in (
+            ("publish", "publication_on_plain_threads", [], True),
+            ("publish", "would_see_a_publication_that_does_not_wait", ["--without-waiting"],
+             False),
+            ("publish", "would_see_a_reclaim_that_does_not_count", ["--without-counting"], False),
+            ("names", "names_on_plain_threads", [], True),
+            ("names", "would_see_an_answer_freed_too_early", ["--without-waiting"], False),
+            ("names", "would_see_a_completion_without_order", ["--without-releasing"], False)):
         log = f"{LOGS}/tsan-{name}.log"
-        rc = execute([f"{path}/tests/tsan/tsan_publish", *args], log, 300,
+        rc = execute([f"{path}/tests/tsan/tsan_{program}", *args], log, 300,
                      {"TSAN_OPTIONS": "halt_on_error=1"})
         ok = rc == 0 if good else rc not in (0, None)
         res.add(f"tsan/{name}", ok, "" if ok else f"exit {rc}: {log}")

@@ -73,7 +73,7 @@ answer_found(const struct chain *c, const unsigned share[CHAIN_HOSTS], unsigned 
 
 			e->ip = *host_address(&c->hosts[i], k);
 			e->preference = c->hosts[i].preference;
-			memcpy(e->name, c->hosts[i].name, PST_NAME_MAX);
+			memcpy(e->name, c->hosts[i].name, strlen(c->hosts[i].name));
 		}
 	}
 	return a;
