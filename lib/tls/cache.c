@@ -11,6 +11,10 @@
  * A TLS 1.3 ticket leaves the cache when it is taken (RFC 8446 C.4: "Clients
  * SHOULD NOT reuse a ticket for multiple connections"); a TLS 1.2 session stays.
  * A next hop may have a few entries, one for each of several parallel connections.
+ *
+ * Each resumption brings new tickets but looks at no certificate. So that a busy
+ * next hop is verified again at all, what a full handshake left, and what came of
+ * it, ends after a day, and with the certificate where certificates count.
  */
 #include "tls_int.h"
 #include <openssl/crypto.h>
@@ -20,13 +24,15 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PER_KEY     8    /* entries of one key; the oldest goes */
-#define MAX_ENCODED 8192 /* a ticket may be 64 KiB; who sends such is not worth the memory */
+#define PER_KEY     8     /* entries of one key; the oldest goes */
+#define MAX_AGE     86400 /* seconds since the full handshake */
+#define MAX_ENCODED 8192  /* a ticket may be 64 KiB; who sends such is not worth the memory */
 
 struct entry {
 	TAILQ_ENTRY(entry) lru; /* most recent first */
 	LIST_ENTRY(entry) bucket;
 	uint8_t key[PST_TLS_DIGEST];
+	int64_t until; /* seconds since the epoch; it and its descendants are worth nothing then */
 	bool reusable; /* TLS 1.2 and older */
 	uint16_t len;
 	uint8_t der[];
@@ -194,6 +200,29 @@ encode(SSL_SESSION *sess)
 	return e;
 }
 
+static int64_t
+certificate_ends(const X509 *x)
+{
+	struct tm tm;
+
+	if (x == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) != 1)
+		return 0;
+	return timegm(&tm);
+}
+
+/* Until when the verdict on the peer may stand. */
+static int64_t
+verdict_ends(const struct pst_tls *t)
+{
+	int64_t until = time(NULL) + MAX_AGE;
+
+	if (SSL_session_reused(t->ssl) == 1)
+		return t->until;
+	if (t->verify == PST_TLS_VERIFY_CHAIN || t->verify == PST_TLS_VERIFY_NAME)
+		until = PST_MIN(until, certificate_ends(SSL_get0_peer_certificate(t->ssl)));
+	return until;
+}
+
 /* Called by OpenSSL at the end of a TLS 1.2 handshake and for each TLS 1.3 ticket. */
 int
 pst_tls_cache_store(SSL *ssl, SSL_SESSION *sess)
@@ -206,6 +235,7 @@ pst_tls_cache_store(SSL *ssl, SSL_SESSION *sess)
 		(e = encode(sess)) == NULL)
 		return 0;
 	memcpy(e->key, t->key, PST_TLS_DIGEST);
+	e->until = verdict_ends(t);
 	e->reusable = SSL_SESSION_get_protocol_version(sess) < TLS1_3_VERSION;
 	if (e->reusable)
 		pst_tls_cache_forget(c, t->key);
@@ -220,23 +250,26 @@ pst_tls_cache_store(SSL *ssl, SSL_SESSION *sess)
 }
 
 static bool
-alive(SSL_SESSION *sess)
+alive(const struct entry *e, SSL_SESSION *sess)
 {
-	return SSL_SESSION_is_resumable(sess) == 1 &&
-	       time(NULL) < (time_t)(SSL_SESSION_get_time(sess) + SSL_SESSION_get_timeout(sess));
+	int64_t now = time(NULL);
+
+	return SSL_SESSION_is_resumable(sess) == 1 && now < e->until &&
+	       now < SSL_SESSION_get_time(sess) + SSL_SESSION_get_timeout(sess);
 }
 
 /* The newest usable session of a key; what is too old is dropped on the way. */
 SSL_SESSION *
-pst_tls_cache_take(struct pst_tls_cache *c, const uint8_t key[PST_TLS_DIGEST])
+pst_tls_cache_take(struct pst_tls_cache *c, const uint8_t key[PST_TLS_DIGEST], int64_t *until)
 {
 	struct entry *e;
 
 	while ((e = newest(c, key)) != NULL) {
 		const uint8_t *p = e->der;
 		SSL_SESSION *sess = d2i_SSL_SESSION(NULL, &p, e->len);
-		bool good = sess != NULL && alive(sess);
+		bool good = sess != NULL && alive(e, sess);
 
+		*until = e->until;
 		if (good && e->reusable) {
 			TAILQ_REMOVE(&c->lru, e, lru);
 			TAILQ_INSERT_HEAD(&c->lru, e, lru);
@@ -274,7 +307,7 @@ pst_tls_use_cache(struct pst_tls *t, struct pst_tls_cache *cache, struct pst_spa
 	ERR_clear_error();
 	if (digest_key(t, key)) {
 		t->cache = cache;
-		sess = pst_tls_cache_take(cache, t->key);
+		sess = pst_tls_cache_take(cache, t->key, &t->until);
 		if (sess != NULL)
 			SSL_set_session(t->ssl, sess);
 		SSL_SESSION_free(sess);

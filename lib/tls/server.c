@@ -78,6 +78,15 @@ ticket_made(SSL *ssl, void *arg)
 	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), tag, n);
 }
 
+/* The client's certificate travels in the ticket; a ticket does not prolong its life. */
+static bool
+peer_expired(SSL_SESSION *sess)
+{
+	const X509 *x = SSL_SESSION_get0_peer(sess);
+
+	return x != NULL && X509_cmp_current_time(X509_get0_notAfter(x)) <= 0;
+}
+
 /* A ticket came back; the extensions of this hello are not parsed yet, and are looked at raw. */
 static SSL_TICKET_RETURN
 ticket_seen(SSL *ssl, SSL_SESSION *sess, const unsigned char *keyname, size_t keyname_len,
@@ -89,6 +98,8 @@ ticket_seen(SSL *ssl, SSL_SESSION *sess, const unsigned char *keyname, size_t ke
 	const uint8_t *name;
 
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (peer_expired(sess))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	name = hello_name(ssl, &n);
 	n = name_tag(name, n, tag);

@@ -66,6 +66,7 @@ struct pst_tls {
 	struct pst_tls_ref *refs;
 	uint8_t (*fingerprints)[PST_TLS_DIGEST];
 	uint8_t key[PST_TLS_DIGEST]; /* in cache */
+	int64_t until; /* cache.c: of the session offered: how long its verdict may stand */
 };
 
 /* wire.c: the BIO between OpenSSL and the pst_tls_io of the running call. */
@@ -125,7 +126,9 @@ void pst_tls_fail(struct pst_tls *t, const char *what);
 
 /* cache.c */
 int pst_tls_cache_store(SSL *ssl, SSL_SESSION *sess); /* the new-session callback */
-SSL_SESSION *pst_tls_cache_take(struct pst_tls_cache *cache, const uint8_t key[PST_TLS_DIGEST]);
+/* NULL: none; *until is set with a session. */
+SSL_SESSION *pst_tls_cache_take(
+	struct pst_tls_cache *cache, const uint8_t key[PST_TLS_DIGEST], int64_t *until);
 void pst_tls_cache_forget(struct pst_tls_cache *cache, const uint8_t key[PST_TLS_DIGEST]);
 
 #endif

@@ -76,11 +76,13 @@ struct pst_tls_conf {
 	enum pst_tls_pfs pfs;      /* `ciphers` is filtered by it */
 	enum pst_tls_verify verify;           /* client, unless a connection says otherwise */
 	enum pst_tls_client_cert client_cert; /* server */
-	const char
-		*ca_file; /* PEM bundle. client: NULL is the system's. server: who may sign
-			     clients' certificates, an error without it unless client_cert is OFF */
-	bool alpn_smtp;   /* server: refuse ALPN without "smtp" when ALPN is sent */
-	const char *session_id_context; /* server: keeps resumption inside one profile */
+	/* PEM bundle. client: NULL is the system's. server: who may sign clients' certificates,
+	 * needed unless client_cert is OFF */
+	const char *ca_file;
+	bool alpn_smtp; /* server: refuse ALPN without "smtp" when ALPN is sent */
+	/* server: keeps resumption inside one profile; all of the above but the certificates does
+	 * so anyway */
+	const char *session_id_context;
 };
 
 /* Builds the SSL_CTX in c. NULL and a text that names file and cause on error. */
@@ -125,6 +127,9 @@ struct pst_tls_expect {
 /*
  * Client: like pst_tls_new, with all of that (copied). With verify OFF the names are still
  * compared and the outcome recorded. The session cache (below) tells expectations apart.
+ *
+ * NULL also for: NAME without a name, FINGERPRINT without a fingerprint, too many names, an
+ * address with subdomains, a server name that cannot be one.
  */
 struct pst_tls *pst_tls_new_expect(struct pst_tls_ctx *ctx, const struct pst_tls_expect *e);
 /* Sends nothing; any state is fine (a paused crypto operation is cancelled first). */
@@ -178,8 +183,9 @@ struct pst_tls_cache *pst_tls_cache_new(unsigned max);
 void pst_tls_cache_free(struct pst_tls_cache *cache);
 void pst_tls_cache_flush(struct pst_tls_cache *cache);
 /*
- * Client, before the handshake: resume from and store into `cache` under `key` (copied). The
- * verification mode and the name are part of the key anyway. The cache outlives t.
+ * Client, before the handshake: resume from and store into `cache` under `key` (copied). All of
+ * the expectation and of the context's profile is part of the key anyway. A day after the full
+ * handshake there is another. The cache outlives t.
  */
 void pst_tls_use_cache(struct pst_tls *t, struct pst_tls_cache *cache, struct pst_span key);
 

@@ -207,6 +207,7 @@ Test(cache, one_key_cannot_fill_it)
 {
 	struct pair p;
 	unsigned n = 0;
+	int64_t until;
 
 	setup(&p, PST_TLS_1_3, 2);
 	connect_once(&p, "other");
@@ -223,7 +224,7 @@ Test(cache, one_key_cannot_fill_it)
 		SSL_SESSION *s;
 
 		pair_sessions(&p);
-		s = pst_tls_cache_take(cache, p.client.tls->key);
+		s = pst_tls_cache_take(cache, p.client.tls->key, &until);
 		more = s != NULL;
 		SSL_SESSION_free(s);
 	}
@@ -308,4 +309,59 @@ Test(cache, without_a_shared_key_another_context_cannot_resume)
 	pair_contexts(&p);
 	cr_expect_not(connect_once(&p, "hop"));
 	fini(&p);
+}
+
+/* Tickets bring tickets; without an end no certificate would ever be looked at again. */
+Test(cache, what_a_full_handshake_left_ends_with_all_that_came_of_it)
+{
+	for (unsigned v = PST_TLS_1_2; v <= PST_TLS_1_3; v++) {
+		struct pair p;
+		int64_t until;
+		char buf[4];
+
+		setup(&p, (uint16_t)v, 1);
+		connect_once(&p, "hop");
+		cr_assert(holds(&p, "hop"));
+		until = p.client.tls->until;
+		cr_assert(pair_handshake(&p));
+		end_drain(&p.client, buf, sizeof(buf));
+		cr_assert(holds(&p, "hop"));
+		cr_expect_eq(p.client.tls->until, until, "the second is no older than the first");
+		p.client.tls->until = 1; /* 1970: its verdict has ended */
+		cr_assert(pair_handshake(&p));
+		end_drain(&p.client, buf, sizeof(buf));
+		/* TLS 1.2 sends no new session when it resumes: the old one stays. */
+		cr_expect_eq(holds(&p, "hop"), v == PST_TLS_1_2);
+		fini(&p);
+	}
+}
+
+/* A certificate that ended: taken here because the clock is not asked, but not beyond this once. */
+Test(cache, a_session_ends_with_the_certificate_where_certificates_count)
+{
+	static const enum pst_tls_verify modes[] = {
+		PST_TLS_VERIFY_OFF, PST_TLS_VERIFY_CHAIN, PST_TLS_VERIFY_NAME};
+	const struct pki *k = pair_pki();
+
+	for (unsigned i = 0; i < PST_COUNT(modes); i++) {
+		struct pair p;
+
+		setup(&p, 0, 1);
+		pair_serve(&p,
+			&(struct pki_spec){.cn = "old",
+				.san = "DNS:mx.example.com",
+				.key = k->ec,
+				.issuer = k->ca,
+				.issuer_key = k->ca_key,
+				.from_days = -9,
+				.to_days = -1},
+			NULL, 0);
+		p.cconf.verify = modes[i];
+		pair_contexts(&p);
+		X509_VERIFY_PARAM_set_flags(
+			SSL_CTX_get0_param(p.cctx->ssl), X509_V_FLAG_NO_CHECK_TIME);
+		connect_once(&p, "hop");
+		cr_expect_eq(holds(&p, "hop"), modes[i] == PST_TLS_VERIFY_OFF, "mode %d", modes[i]);
+		fini(&p);
+	}
 }

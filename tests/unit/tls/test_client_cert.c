@@ -380,3 +380,31 @@ Test(client_cert, a_change_of_the_trusted_issuers_ends_the_sessions_they_vouched
 		pair_fini(&p);
 	}
 }
+
+/* The first server does not ask the clock; the second does, and the ticket is no way round it. */
+Test(client_cert, a_ticket_does_not_prolong_the_life_of_the_certificate_in_it)
+{
+	for (unsigned v = PST_TLS_1_2; v <= PST_TLS_1_3; v++)
+		for (unsigned old = 0; old < 2; old++) {
+			struct pki_spec spec = spec_of(&visitors[old ? 4 : 0]);
+			SSL_SESSION *kept;
+			bool resumed;
+			struct pair p;
+
+			setup(&p, PST_TLS_CLIENT_CERT_REQUIRED, (uint16_t)v);
+			p.sconf.tickets = 1;
+			p.sconf.ticket_key = ticket_key;
+			pair_contexts(&p);
+			X509_VERIFY_PARAM_set_flags(
+				SSL_CTX_get0_param(p.sctx->ssl), X509_V_FLAG_NO_CHECK_TIME);
+			pair_sessions(&p);
+			show(&p, &spec);
+			cr_assert(pair_handshake(&p));
+			kept = keep_ticket(&p);
+			pair_contexts(&p);
+			cr_expect_eq(resume(&p, kept, &spec, &resumed), !old);
+			cr_expect_eq(resumed, !old, "%u, %#x", old, v);
+			SSL_SESSION_free(kept);
+			pair_fini(&p);
+		}
+}
