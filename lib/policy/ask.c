@@ -50,12 +50,16 @@ policy_leg_speak(struct policy_leg *leg, enum pst_level level)
 void
 policy_leg_lists(struct policy_leg *leg, unsigned listed, const char *what, struct pst_span who)
 {
-	if ((listed & PST_LISTED_NEVER) != 0)
-		policy_leg_tell(leg, "whitelist", policy_leg_speak(leg, PST_LEVEL_NONE), "%s %.*s",
-			what, PST_SPAN_FMT(who));
-	if ((listed & PST_LISTED_REQUIRED) != 0)
-		policy_leg_tell(leg, "required_list", policy_leg_speak(leg, PST_LEVEL_ENCRYPT),
-			"%s %.*s", what, PST_SPAN_FMT(who));
+	const char *stance; /* taken whether or not somebody listens */
+
+	if ((listed & PST_LISTED_NEVER) != 0) {
+		stance = policy_leg_speak(leg, PST_LEVEL_NONE);
+		policy_leg_tell(leg, "whitelist", stance, "%s %.*s", what, PST_SPAN_FMT(who));
+	}
+	if ((listed & PST_LISTED_REQUIRED) != 0) {
+		stance = policy_leg_speak(leg, PST_LEVEL_ENCRYPT);
+		policy_leg_tell(leg, "required_list", stance, "%s %.*s", what, PST_SPAN_FMT(who));
+	}
 }
 
 bool
@@ -290,18 +294,15 @@ pst_policy_mail(const struct pst_policy *p, const struct pst_facts *f, struct ps
 
 /* ---- the next hop's leg ---- */
 
-/* Stances of Allowed: what the sender did. */
-static enum pst_level
-allowed(struct policy_leg *leg, bool client_tls, const char **stance)
+/* Allowed does what the sender did; plain, but not as an exemption: a demand may overrule it. */
+static const char *
+speak_allowed(struct policy_leg *leg, bool client_tls)
 {
-	if (client_tls) {
-		*stance = policy_leg_speak(leg, PST_LEVEL_ENCRYPT);
-		return PST_LEVEL_ENCRYPT;
-	}
+	if (client_tls)
+		return policy_leg_speak(leg, PST_LEVEL_ENCRYPT);
 	if (leg->want.optional == PST_LEVEL_UNSET)
 		leg->want.optional = PST_LEVEL_NONE;
-	*stance = "optional";
-	return PST_LEVEL_NONE;
+	return "optional";
 }
 
 static void
@@ -323,7 +324,7 @@ ask_recipient_rule(const struct pst_policy *p, const struct pst_facts *f,
 		stance = policy_leg_speak(leg, PST_LEVEL_MAY);
 		break;
 	case PST_RECIPIENT_ALLOWED:
-		allowed(leg, f->client_tls, &stance);
+		stance = speak_allowed(leg, f->client_tls);
 		break;
 	default:
 		return;
@@ -360,9 +361,10 @@ ask_next_hop(const struct pst_policy *p, struct policy_leg *leg, unsigned hop)
 	const struct policy_hop *h = &p->hops[hop];
 	const char *stance;
 
-	if (h->no_tls)
-		policy_leg_tell(leg, "next_hop", policy_leg_speak(leg, PST_LEVEL_NONE),
-			"%s: no TLS", h->name);
+	if (h->no_tls) {
+		stance = policy_leg_speak(leg, PST_LEVEL_NONE);
+		policy_leg_tell(leg, "next_hop", stance, "%s: no TLS", h->name);
+	}
 	if (h->word.level == PST_LEVEL_UNSET)
 		return;
 	stance = policy_leg_speak(leg, h->word.level);

@@ -13,15 +13,11 @@ struct policy_leg {
 	struct pst_policy_trace *trace;
 };
 
-/*
- * Adds one line to the trace, if there is one: "leg", source, stance, text. The stance is evaluated
- * with and without a trace: taking it is what counts.
- */
+/* Adds one line to the trace, if there is one: its text is made only then. */
 #define policy_leg_tell(leg, source, stance, ...)                                                  \
 	do {                                                                                       \
-		const char *taken_ = (stance);                                                     \
 		if ((leg)->trace != NULL)                                                          \
-			policy_trace((leg)->trace, (leg)->name, source, taken_, __VA_ARGS__);      \
+			policy_trace((leg)->trace, (leg)->name, source, stance, __VA_ARGS__);      \
 	} while (0)
 
 /* A source takes the stance that the level means: NONE exempts, MAY is optional, the rest demand.

@@ -247,12 +247,16 @@ check_combination(const struct combination *x)
 		.never = {lists[x->list].never != NULL, &lists[x->list].never},
 		.required = {lists[x->list].required != NULL, &lists[x->list].required}};
 	struct pst_policy *p = policy_must(&c);
+	struct pst_policy_trace trace = {0};
 	enum pst_level level;
-	struct answer a;
+	struct answer a, told;
 	bool conflict;
 
 	expected(x, &level, &conflict);
 	ask(p, x->tls, x->mx, &a, NULL);
+	ask(p, x->tls, x->mx, &told, &trace);
+	cr_assert(pst_verdict_same(&a.v, &told.v) && a.d.level == told.d.level &&
+		  a.d.conflict == told.d.conflict);
 	cr_assert_eq(a.d.conflict, conflict, "list %u rule %u map %u hop %u no_tls %d", x->list,
 		x->rule, x->map, x->hop, x->no_tls);
 	if (!conflict)
