@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_scan.h"
 #include "config_walk.h"
 #include "diff.h"
 #include "methods.h"
@@ -255,10 +256,13 @@ pst_method_save(struct pst_rpc_call *c)
 		pst_call_fail(c, PST_RPC_FAILED, "the configuration did not come from a file");
 		return;
 	}
-	text = pst_document_dump(pst_plane_document(c->plane));
+	text = pst_document_file(pst_plane_document(c->plane));
 	if (text == NULL)
 		return;
-	if (pst_document_save(path, text, err, sizeof(err)))
+	if (strlen(text) > PST_CONFIG_SIZE_MAX)
+		pst_call_fail(c, PST_RPC_FAILED, "larger than %u bytes: it could not be read again",
+			PST_CONFIG_SIZE_MAX);
+	else if (pst_document_save(path, text, err, sizeof(err)))
 		c->result = json_pack("{s:s, s:I, s:I}", "file", path, "generation",
 			(json_int_t)pst_plane_generation(c->plane), "bytes",
 			(json_int_t)strlen(text));

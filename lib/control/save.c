@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-char *
-pst_document_dump(const json_t *doc)
+#include "config_scan.h"
+
+static char *
+dump(const json_t *doc, size_t form)
 {
-	char *text = json_dumps(doc, PST_DOCUMENT_FORM), *line;
+	char *text = json_dumps(doc, form), *line;
 	size_t n = text != NULL ? strlen(text) : 0;
 
 	line = text != NULL ? realloc(text, n + 2) : NULL;
@@ -23,6 +25,23 @@ pst_document_dump(const json_t *doc)
 	}
 	memcpy(line + n, "\n", 2);
 	return line;
+}
+
+char *
+pst_document_dump(const json_t *doc)
+{
+	return dump(doc, PST_DOCUMENT_FORM);
+}
+
+char *
+pst_document_file(const json_t *doc)
+{
+	char *text = pst_document_dump(doc);
+
+	if (text == NULL || strlen(text) <= PST_CONFIG_SIZE_MAX)
+		return text;
+	free(text);
+	return dump(doc, JSON_COMPACT | PST_JSON_REALS);
 }
 
 static bool

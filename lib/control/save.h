@@ -15,6 +15,8 @@
 
 /* As it stands in files, newline at the end; to be freed. NULL: no memory. */
 char *pst_document_dump(const json_t *doc);
+/* The same; without blanks if it would be larger with them than the parser takes. */
+char *pst_document_file(const json_t *doc);
 
 /*
  * Puts text in the place of the file at once: whoever reads it, whatever dies, finds

@@ -23,6 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const struct pst_counter_desc pst_relay_counter_descs[] = {{NULL}};
 const struct pst_counter_desc pst_net_counter_descs[] = {{NULL}};
 const struct pst_counter_desc pst_tcp_counter_descs[] = {{NULL}};
+const struct pst_counter_desc pst_names_counter_descs[] = {{NULL}};
+const char *const pst_relay_hop_state_names[PST_HOP_STATES] = {"a", "b", "c", "d"};
 
 static uint64_t generation = 1;
 static const struct pst_config *old[64];
@@ -48,6 +50,45 @@ void
 pst_relay_memory(const struct pst_relay *r, struct pst_relay_memory *out)
 {
 	*out = (struct pst_relay_memory){0};
+}
+
+void
+pst_relay_names(
+	struct pst_relay *r, struct pst_names_counters *out, unsigned *cached, unsigned *open)
+{
+	*out = (struct pst_names_counters){0};
+	*cached = *open = 0;
+}
+
+unsigned
+pst_relay_lint(const struct pst_config *cfg,
+	void (*report)(void *arg, const char *pointer, const char *text), void *arg)
+{
+	report(arg, "/policy/rules/0", "a warning");
+	return 1;
+}
+
+enum pst_rc
+pst_relay_explain(struct pst_relay *r, const struct pst_explain_query *q, struct pst_explain *out,
+	char *err, size_t errlen)
+{
+	*out = (struct pst_explain){.nhosts = 1, .trace.n = 1};
+	out->trace.step[0].leg = out->trace.step[0].source = out->trace.step[0].stance = "x";
+	snprintf(out->domain, sizeof(out->domain), "%s", q->to);
+	return q->live ? PST_INVAL : PST_OK;
+}
+
+unsigned
+pst_relay_broken(struct pst_relay *r, struct pst_broken_row *rows, unsigned max)
+{
+	rows[0] = (struct pst_broken_row){0};
+	return 1;
+}
+
+unsigned
+pst_relay_broken_flush(struct pst_relay *r)
+{
+	return 1;
 }
 
 void

@@ -1,0 +1,1 @@
+{"jsonrpc":"2.0","id":1,"method":"rule.move","params":{"id":"1","to":"up"}}
