@@ -173,23 +173,14 @@ add_attribute(json_t *entry, const char *name, struct pst_span v)
 		json_object_set_new(entry, name, json_stringn((const char *)v.p, v.n));
 }
 
-/* Postfix separates names by ':', and fingerprints, which are full of them, by '|'. */
 static void
-add_match(json_t *entry, struct pst_span match, enum pst_level level)
+add_matches(json_t *entry, const struct pst_policy_line *l)
 {
-	char by = level == PST_LEVEL_FINGERPRINT ? '|' : ':';
 	json_t *list = json_array();
 
-	while (match.n > 0) {
-		const uint8_t *end = memchr(match.p, by, match.n);
-		size_t n = end != NULL ? (size_t)(end - match.p) : match.n;
-
-		if (n > 0)
-			json_array_append_new(list, json_stringn((const char *)match.p, n));
-		n += end != NULL ? 1 : 0;
-		match.p += n;
-		match.n -= n;
-	}
+	for (unsigned i = 0; i < l->nmatch; i++)
+		json_array_append_new(
+			list, json_stringn((const char *)l->matches[i].p, l->matches[i].n));
 	if (json_array_size(list) > 0)
 		json_object_set(entry, "match", list);
 	json_decref(list);
@@ -200,7 +191,7 @@ entry_of(const struct pst_policy_line *l)
 {
 	json_t *entry = json_pack("{s:s}", "level", pst_level_name(l->level));
 
-	add_match(entry, l->match, l->level);
+	add_matches(entry, l);
 	add_attribute(entry, "protocols", l->protocols);
 	add_attribute(entry, "ciphers", l->ciphers);
 	add_attribute(entry, "exclude", l->exclude);

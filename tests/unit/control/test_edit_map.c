@@ -57,6 +57,10 @@ Test(import, a_line_becomes_an_entry)
 		/* postmap(1): a line that begins with a blank goes on with the one before. */
 		{"example.com\n  secure\n# no\n\n\tmatch=a.example\n",
 			"{'example.com':{'level':'secure','match':['a.example']}}"},
+		/* TLS_README: names may come in several match= */
+		{"example.com secure\n    match=a.example:b.example\n    match=c.example",
+			"{'example.com':{'level':'secure',"
+			"'match':['a.example','b.example','c.example']}}"},
 		{"# a comment\n\n   \nexample.com may\r\n", "{'example.com':{'level':'may'}}"},
 	};
 
