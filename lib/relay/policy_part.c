@@ -218,6 +218,7 @@ words_fill(struct words *w, const struct pst_config *cfg)
 			.mx_domain = h->mx_domain,
 			.port = h->port,
 			.no_tls = h->tls == PST_CONFIG_TLS_NONE,
+			.implicit = h->tls == PST_CONFIG_TLS_IMPLICIT,
 			.level = h->level,
 			.nmatch = h->nmatch,
 			.match = h->match};
