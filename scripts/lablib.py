@@ -264,6 +264,10 @@ class Postfix:
             f.write((MAIN_COMMON + main).format(d=self.dir, **subst))
         with open(f"{self.dir}/master.cf", "w", encoding="ascii") as f:
             f.write(master + MASTER_COMMON)
+        # A file that changed this second makes each of Postfix's programs wait, in case it is
+        # being written.
+        for part in ("main.cf", "master.cf"):
+            os.utime(f"{self.dir}/{part}", (1, 1))
         self.proc = lab.spawn(ns, ["postfix", "-c", self.dir, "start-fg"], f"{name}.out")
         pidfile = f"{self.dir}/queue/pid/master.pid"
         if not wait_for(lambda: os.path.exists(pidfile) or self.proc.poll() is not None, 15):
