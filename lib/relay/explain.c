@@ -404,13 +404,26 @@ try_hosts(struct inquiry *i)
 
 /* ---- the whole ---- */
 
+/* A client that goes on all the same: lib/smtp's words, for it never comes to us. */
+static void
+put_data_without_mail(struct inquiry *i)
+{
+	bool first =
+		!i->q->tls && pst_policy_tls_first(i->sn->policy->policy, i->facts.client_listed);
+
+	if (first)
+		i->out->data = i->out->mail; /* one answer to everything before TLS */
+	else
+		reply(&i->out->data, 503, "5.5.1", "need MAIL first", NULL);
+}
+
 static void
 ask_everything(struct inquiry *i)
 {
 	struct pst_explain *out = i->out;
 
 	if (!ask_mail(i)) {
-		reply(&out->data, 503, "5.5.1", "Bad sequence of commands", NULL);
+		put_data_without_mail(i);
 		return;
 	}
 	if (ask_rcpt(i) && find_targets(i)) {
@@ -426,7 +439,7 @@ ask_everything(struct inquiry *i)
 	if (out->rcpt.code == 250)
 		reply(&out->data, 354, "", "End data with <CR><LF>.<CR><LF>", NULL);
 	else
-		reply(&out->data, 554, "5.5.1", "No valid recipients", NULL);
+		reply(&out->data, 554, "5.5.1", "no valid recipients", NULL);
 }
 
 enum pst_rc

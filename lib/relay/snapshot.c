@@ -50,22 +50,28 @@ class_pfs(const struct pst_config *cfg, const struct pst_config_next_hop *c)
 	return bits;
 }
 
-/* Which of the map's TLS settings: those of its hosts' entries; any, if the MX decides. */
+/*
+ * Which of the map's TLS settings: those of its hosts' entries; any, where DNS decides which hosts
+ * or addresses there are, for an entry may name an address.
+ */
 static uint64_t
 class_sets(const struct snapshot *sn, unsigned hop)
 {
 	const struct pst_policy *p = sn->policy->policy;
 	const struct pst_config_next_hop *c = &sn->cfg->next_hops[hop];
 	const struct pst_want want = {.entry = -1, .next_hop = -1};
+	const uint64_t any = UINT64_MAX >> (64 - pst_policy_ntls(p));
 	uint64_t bits = 1;
 
 	if (c->mx)
-		return UINT64_MAX >> (64 - pst_policy_ntls(p));
+		return any;
 	for (unsigned i = 0; i < c->nhosts; i++) {
 		const struct pst_config_host *h = &c->hosts[i];
 		struct pst_host_facts f = {.next_hop = hop, .ip = h->address, .port = h->port};
 		struct pst_demand d;
 
+		if (!h->has_address)
+			return any;
 		if (h->name != NULL)
 			f.name = pst_span_str(h->name);
 		pst_policy_host(p, &want, &f, &d, NULL);
