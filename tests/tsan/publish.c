@@ -156,7 +156,7 @@ generation_new(unsigned number)
 		(struct pst_config_action){.name = "a", .inspect = true, .implicit_profile = -1};
 	g->listener = (struct pst_config_listener){
 		.name = "l", .tls = PST_CONFIG_TLS_STARTTLS, .hostname = g->name};
-	g->host = (struct pst_config_host){.name = "h", .port = 25};
+	g->host = (struct pst_config_host){.name = "h", .has_address = true, .port = 25};
 	for (unsigned i = 0; i < 2; i++) {
 		g->hops[i] = (struct pst_config_next_hop){.name = i == 0 ? "even" : "odd",
 			.nhosts = 1,
@@ -221,7 +221,7 @@ route(const struct snapshot *sn, const char *domain)
 	struct pst_facts f = {.recipient_domain = pst_span_str(domain)};
 	struct pst_verdict v;
 
-	pst_policy_eval(sn->policy->policy, &f, &v);
+	pst_policy_rcpt(sn->policy->policy, &f, &v, NULL);
 	return v.kind == PST_VERDICT_ROUTE ? v.next_hop : ~0u;
 }
 
