@@ -20,6 +20,11 @@ errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
 	char text[PST_DOMAIN_TEXT];
 
 	*e = (struct errand){.cls = cls, .want = v->want};
+	/* W1: an action that does not look into TLS asks none of next hops either; a demand for
+	 * it is then a conflict. Of a next hop that always has TLS nothing is asked. */
+	if (!sn->cfg->actions[sn->cfg->listeners[listener].action].inspect &&
+		c->tls != PST_CONFIG_TLS_IMPLICIT)
+		e->want.exempt = true;
 	e->pfs = c->has_pfs ? c->pfs
 			    : snapshot_recipient_pfs(sn->cfg, &sn->cfg->listeners[listener]);
 	if (!c->mx)

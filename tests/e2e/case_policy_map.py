@@ -271,7 +271,7 @@ def an_imported_table_answers_as_postmap_does(t):
     code, out = ctl(t, "policy", "import", path)
     assert code == 0 and "same destination again" in out, out
     found = postmap(t, path, [k for d in ASKED for k in postfix_keys(d)])
-    assert len(found) == 9, found
+    assert len(found) == 8, found
     for destination in ASKED:
         want = next((found[k] for k in postfix_keys(destination) if k in found), None)
         code, out = ctl(t, "policy", "show", destination)

@@ -62,6 +62,16 @@ def without_inspection_starttls_is_not_offered_and_mail_goes_on_in_clear(t):
     assert b"using TLS" not in t.lab.postfix.wait_stored("w1-plain")
     line = t.gw.wait_log("status=sent", "server_tls=none")
     assert "client_tls=none" in line, line
+    # Who demands it all the same is told so; a next hop that always has TLS is asked nothing.
+    conf["next_hops"]["example.org"]["level"] = "encrypt"
+    conf["next_hops"]["example.net"] = hosts(("mail.example.org", HOP4, 465), tls="implicit",
+                                             level="encrypt")
+    conf["routes"].append({"domain": "example.net", "next_hop": "example.net"})
+    push(t, copy.deepcopy(conf))
+    s = Swaks(t)
+    assert s.refused and s.refused.startswith("451 4.7.5"), s
+    t.gw.wait_log("policy_conflict")
+    assert Swaks(t, to="b@example.net").sent
     # What depends on it: a warning for what has no effect, an error for what cannot be met.
     code, out = check(t, conf)
     assert code == 0 and "/actions/inbound/starttls_profile" in out and "no effect" in out, out
