@@ -297,3 +297,30 @@ def T18_a_session_is_resumed_under_its_own_policy_alone(t):
             assert seen[version, a, a], f"{version}: nothing is resumed at {a}"
     t.note(f"{sum(seen.values())} of {len(seen)} were resumed")
     alive(t)
+
+
+@case(timeout=60)
+def T18_a_session_does_not_stand_for_a_client_certificate(t):
+    """Taken where nobody asks for one, offered where one is required, and the other way."""
+    h = t.hop()
+    conf = t.conf([(h.addr, h.port)])
+    conf["tls_profiles"]["mx"]["tickets"] = 2
+    conf["tls_profiles"]["strict"] = {**conf["tls_profiles"]["mx"], "client_certificate": "required",
+                                      "client_ca_file": t.ca}
+    conf["actions"]["strict"] = {**conf["actions"]["inbound"], "implicit_profile": "strict"}
+    conf["listeners"].append({**conf["listeners"][1], "name": "strict", "port": 4650,
+                              "action": "strict"})
+    t.gateway(conf)
+    cert = ("-cert", f"{t.lab.dir}/certs/mail.pem", "-key", f"{t.lab.dir}/certs/mail.key")
+    sess = f"{t.lab.dir}/session-open.pem"
+    for version in ("-tls1_2", "-tls1_3"):
+        out = s_client(t, version, "-sess_out", sess)
+        assert "220 " in out, out
+        out = s_client(t, version, "-sess_in", sess)
+        assert "Reused, " in out, out
+        # 116 is certificate_required (RFC 8446), 40 handshake_failure.
+        for args in ((), ("-sess_in", sess)):
+            out = s_client(t, version, *args, port=4650)
+            assert "220 " not in out and re.search(r"alert number (116|40)", out), (version, out)
+        out = s_client(t, version, *cert, "-sess_in", sess, port=4650)
+        assert "220 " in out and "New, " in out, (version, out)

@@ -20,14 +20,10 @@ MAY_BE_CLEAR = {"EHLO", "HELO", "STARTTLS", "RSET", "QUIT", "NOOP"}
 VERBS = MAY_BE_CLEAR | {"MAIL", "RCPT", "DATA"}
 
 
-def demand(conf, level, *names, **keys):
+def demand(conf, level):
     """The next hops want this level of TLS."""
     for nh in conf["next_hops"].values():
-        for old in ("tls_required", "verify", "verify_name"):
-            nh.pop(old, None)
-        nh.update(level=level, **keys)
-        if names:
-            nh["match"] = list(names)
+        nh["level"] = level
     return conf
 
 
