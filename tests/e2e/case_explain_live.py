@@ -92,7 +92,9 @@ def explain_live_says_what_a_client_hears_next_and_begins_no_mail(t):
             wrong.append(f"{domain}: {took:.1f} s")
         t.note(f"{domain:26} {live['code']} {live['fault'] or live['verify']:16} {live['detail']}")
         if state in hops and state != "silent":
-            commands = hops[state].conns[-1].lines()
+            conn = hops[state].conns[-1]
+            conn.ended.wait(5)
+            commands = conn.lines()
             if any(c.startswith(("MAIL", "RCPT", "DATA")) for c in commands) or (
                     ok and commands[-1] != "QUIT"):
                 wrong.append(f"{domain}: the next hop heard {commands}")

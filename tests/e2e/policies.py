@@ -143,6 +143,10 @@ class World:
                 out["pfs"] = self.one(["none", "required"])
         if self.often(0.1):
             out["max_tries"] = self.rng.randint(1, 2)
+        if "mx" in out or len(out["hosts"]) > 1:
+            # A connection to the second host, kept from when the first failed, would serve what
+            # the first can carry by now: fine, but not to be foretold.
+            out["reuse"] = "off"
         return out
 
     # -- policy --
