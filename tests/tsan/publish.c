@@ -341,7 +341,7 @@ publish_bad(unsigned number)
 {
 	struct generation *g = generation_new(number);
 	unsigned before = faults;
-	char where[] = "/certificates/c", routes[] = "/routes";
+	char where[] = "/certificates/c", routes[] = "/routes/1/domain";
 
 	if (number % 2 == 0)
 		g->cert.chain = "/nonexistent/chain.pem";
