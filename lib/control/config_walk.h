@@ -103,14 +103,14 @@ struct pst_config_walk {
 	const char *dir; /* of the configuration, for relative paths */
 	json_t *names;   /* "what\nname" -> index, of all maps read so far */
 	unsigned faults;
-	bool predefined;     /* what is read now is not the document's */
+	bool predefined; /* what is read now is not the document's */
 	struct {
 		const char *text; /* NULL: free */
 		regex_t compiled;
 	} patterns[PST_CONFIG_PATTERNS];
 	unsigned next_pattern; /* that makes room */
-	size_t len;         /* of pointer */
-	char pointer[1024]; /* the object being read */
+	size_t len;            /* of pointer */
+	char pointer[1024];    /* the object being read */
 };
 
 /* The whole document; config_keys.c. */
