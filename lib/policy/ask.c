@@ -106,7 +106,7 @@ pst_policy_client(const struct pst_policy *p, const struct pst_ip *ip, struct ps
 	struct policy_query q;
 	unsigned bits = policy_lists_address(&p->lists, ip);
 
-	if (p->lists.any_name && policy_query_set(&q, name))
+	if (p->lists.any_name && policy_query_set(&q, name, p->labels))
 		bits |= policy_lists_name(&p->lists, &q);
 	return bits;
 }
@@ -266,7 +266,7 @@ static void
 find_senders(const struct pst_policy *p, const struct pst_facts *f, struct policy_chain *out)
 {
 	struct policy_query q;
-	bool named = policy_query_set(&q, f->sender_domain);
+	bool named = policy_query_set(&q, f->sender_domain, p->labels);
 
 	policy_chain_find(&p->rules.from, named ? &q : NULL, f->sender_domain.n == 0, out);
 }
@@ -392,7 +392,6 @@ ask_recipient(const struct pst_policy *p, const struct pst_facts *f, struct pst_
 		.always_tls = hop->implicit,
 		.trace = trace,
 		.want = {.entry = -1, .next_hop = -1}};
-	int32_t entry = hop->entry;
 	bool conflict;
 
 	leg.want.gap = (uint8_t)recipient_gap(p, f->client_tls);
@@ -400,10 +399,8 @@ ask_recipient(const struct pst_policy *p, const struct pst_facts *f, struct pst_
 		policy_leg_lists(
 			&leg, policy_lists_name(&p->lists, to), "the domain", f->recipient_domain);
 	ask_recipient_rule(p, f, v, &leg);
-	if (hop->mx && hop->mx_domain == NULL)
-		entry = to != NULL ? policy_map_domain(p, to, hop->port) : -1;
-	if (hop->mx && entry >= 0)
-		ask_map(p, &leg, entry);
+	if (v->want.entry >= 0)
+		ask_map(p, &leg, v->want.entry);
 	ask_next_hop(p, &leg, v->next_hop);
 	tell_recipient_gap(p, &leg);
 	v->want = leg.want;
@@ -415,18 +412,17 @@ ask_recipient(const struct pst_policy *p, const struct pst_facts *f, struct pst_
 		refuse_conflict(v);
 }
 
+/* from, to: NULL: nobody but "any" and, for a sender, "<>" */
 static void
-find_rule(const struct pst_policy *p, const struct pst_facts *f, const struct policy_query *to,
-	struct pst_verdict *v)
+find_rule(const struct pst_policy *p, const struct pst_facts *f, const struct policy_query *from,
+	const struct policy_query *to, struct pst_verdict *v)
 {
 	struct policy_chain senders, recipients;
 	const struct policy_rule *r;
 	uint32_t rule;
 
-	if (p->rules.n == 0)
-		return;
-	find_senders(p, f, &senders);
 	policy_chain_find(&p->rules.to, to, false, &recipients);
+	policy_chain_find(&p->rules.from, from, f->sender_domain.n == 0, &senders);
 	rule = policy_rules_find(&p->rules, &senders, &recipients);
 	if (rule == POLICY_NO_RULE)
 		return;
@@ -439,24 +435,55 @@ find_rule(const struct pst_policy *p, const struct pst_facts *f, const struct po
 		v->recipient = (enum pst_recipient_policy)r->recipient;
 }
 
+/* The map's word for the domain whose MX is asked. */
+static int32_t
+find_entry(const struct pst_policy *p, unsigned next_hop, const struct policy_query *to)
+{
+	const struct policy_hop *hop = &p->hops[next_hop];
+	int32_t entry = hop->mx ? hop->entry : -1;
+
+	if (hop->mx && hop->mx_domain == NULL && to != NULL)
+		entry = policy_map_domain(p, to, hop->port);
+	if (entry >= 0)
+		__builtin_prefetch(&p->map.entry[entry]);
+	return entry;
+}
+
+/*
+ * Large tables are far away: what the recipient needs comes while the sender is looked at, and
+ * the map's entry while the rule is searched.
+ */
 void
 pst_policy_rcpt(const struct pst_policy *p, const struct pst_facts *f, struct pst_verdict *v,
 	struct pst_policy_trace *trace)
 {
-	struct policy_query q;
-	bool named = policy_query_set(&q, f->recipient_domain);
-	const struct policy_query *to = named ? &q : NULL;
+	struct policy_query to, from;
+	bool has_to = policy_query_set(&to, f->recipient_domain, p->labels), has_from;
 	int64_t route;
 
 	verdict_init(p, v);
-	find_rule(p, f, to, v);
-	route = policy_route_find(p, &q, named);
+	if (has_to) {
+		policy_names_expect(&p->map.domains, &to);
+		policy_names_expect(&p->rules.to.names, &to);
+		policy_names_expect(&p->routes, &to);
+	}
+	if ((has_from = policy_query_set(&from, f->sender_domain, p->labels)))
+		policy_names_expect(&p->rules.from.names, &from);
+	if (has_to) {
+		policy_names_expect_more(&p->map.domains, &to);
+		policy_names_expect_more(&p->rules.to.names, &to);
+	}
+	route = policy_route_find(p, has_to ? &to : NULL);
+	if (route >= 0) {
+		v->route = (unsigned)route;
+		v->next_hop = p->route_hop[route];
+		v->want.entry = find_entry(p, v->next_hop, has_to ? &to : NULL);
+	}
+	find_rule(p, f, has_from ? &from : NULL, has_to ? &to : NULL, v);
 	if (route < 0) {
 		refuse_relay(v);
 		return;
 	}
-	v->route = (unsigned)route;
-	v->next_hop = p->route_hop[route];
 	ask_sender(p, f, v, trace);
-	ask_recipient(p, f, v, to, trace);
+	ask_recipient(p, f, v, has_to ? &to : NULL, trace);
 }

@@ -162,7 +162,7 @@ pst_policy_host(const struct pst_policy *p, const struct pst_want *want,
 		.trace = trace};
 	const struct policy_word *word;
 	struct policy_query q;
-	bool named = policy_query_set(&q, h->name);
+	bool named = policy_query_set(&q, h->name, p->labels);
 	struct names n;
 
 	memset(d, 0, offsetof(struct pst_demand, names));

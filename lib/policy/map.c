@@ -207,7 +207,7 @@ add_entry(struct policy_compile *c, unsigned i)
 	struct policy_entry *e = &c->p->map.entry[i];
 	struct destination d;
 	const char *why = parse_destination(in->destination, &d);
-	char text[KEY_MAX + 8];
+	char text[KEY_MAX + 16];
 	uint32_t *at;
 	int set;
 
@@ -240,7 +240,9 @@ policy_map_compile(struct policy_compile *c)
 
 	m->n = n;
 	m->ntls = 1; /* set 0 overrides nothing */
-	m->entry = calloc((size_t)n + 1, sizeof(*m->entry));
+	m->entry = aligned_alloc(64, ((size_t)n + 1) * sizeof(*m->entry));
+	if (m->entry != NULL)
+		memset(m->entry, 0, ((size_t)n + 1) * sizeof(*m->entry));
 	m->domain_entry = calloc((size_t)n + 1, sizeof(*m->domain_entry));
 	m->host_entry = calloc((size_t)n + 1, sizeof(*m->host_entry));
 	if (n > INT32_MAX || m->entry == NULL || m->domain_entry == NULL || m->host_entry == NULL ||
@@ -249,6 +251,9 @@ policy_map_compile(struct policy_compile *c)
 		c->nomem = true;
 		return;
 	}
+	m->domains.meant = (const char *)m->domain_entry;
+	m->hosts.meant = (const char *)m->host_entry;
+	m->domains.meant_size = m->hosts.meant_size = sizeof(*m->host_entry);
 	for (unsigned i = 0; i < n && !c->nomem; i++)
 		add_entry(c, i);
 }
@@ -336,8 +341,8 @@ policy_hops_fini(struct pst_policy *p)
 static int64_t
 find_key(const struct policy_names *t, const struct policy_query *q, uint16_t port)
 {
+	struct policy_query with_port;
 	char key[KEY_MAX];
-	uint64_t h = POLICY_HASH_INIT;
 	unsigned n;
 
 	if (t->n == 0)
@@ -345,9 +350,10 @@ find_key(const struct policy_names *t, const struct policy_query *q, uint16_t po
 	if (port == 25)
 		return policy_names_exact(t, q);
 	n = key_of(&q->d, port, key);
-	for (unsigned i = n; i > 0; i--)
-		h = policy_hash_step(h, key[i - 1]);
-	return policy_names_find(t, policy_hash_end(h), key, n);
+	if (n > POLICY_DOMAIN_MAX)
+		return -1;
+	policy_query_key(&with_port, key, n);
+	return policy_names_exact(t, &with_port);
 }
 
 static int32_t

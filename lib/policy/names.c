@@ -2,7 +2,9 @@
 /*
  * A table of names: a domain as itself, "*.example.com" as ".example.com". Open
  * addressing, at most half full; a slot holds the hash, so a miss rarely leaves the slot's
- * cache line, and a hit reads one record more.
+ * cache line, and a hit reads one record more. In a large table each of those reads is a cache
+ * miss: a caller may announce a question before it asks, and what the owner keeps
+ * for a name comes together with the record.
  *
  * The parents of a name are asked from the longest. The table remembers which numbers
  * of labels its parents have, so a name of a hundred labels asks no more often than one of
@@ -10,8 +12,6 @@
  */
 #include "policy_int.h"
 #include <stdlib.h>
-
-#define RECORD_HEAD 5
 
 bool
 policy_names_init(struct policy_names *t, size_t cap)
@@ -24,7 +24,8 @@ policy_names_init(struct policy_names *t, size_t cap)
 		return false;
 	t->mask = (uint32_t)slots - 1;
 	t->cap = (unsigned)cap;
-	t->len = 1; /* offset 0 says "free" */
+	t->len = 1;    /* offset 0 says "free" */
+	t->meant = ""; /* nothing */
 	t->room = 64 + 32 * cap;
 	t->slots = calloc(slots, sizeof(*t->slots));
 	t->at = calloc(cap + 1, sizeof(*t->at));
@@ -57,31 +58,74 @@ policy_names_find(const struct policy_names *t, uint32_t hash, const char *s, un
 		return -1;
 	for (uint32_t at = hash & t->mask; (slot = &t->slots[at])->at != 0;
 		at = (at + 1) & t->mask) {
-		const uint8_t *r = t->text + slot->at;
-		uint32_t id;
-
-		if (slot->hash != hash || r[4] != n || memcmp(r + RECORD_HEAD, s, n) != 0)
+		if (slot->hash != hash || slot->n != n)
 			continue;
-		memcpy(&id, r, sizeof(id));
-		return id;
+		__builtin_prefetch(t->meant + slot->id * t->meant_size);
+		if (memcmp(t->text + slot->at, s, n) == 0)
+			return slot->id;
 	}
 	return -1;
 }
 
-static uint32_t
-hash_name(const char *s, unsigned n)
+unsigned
+policy_names_labels(const struct policy_names *t)
 {
-	uint64_t h = POLICY_HASH_INIT;
-
-	while (n > 0)
-		h = policy_hash_step(h, s[--n]);
-	return policy_hash_end(h);
+	if (t->below[1] != 0)
+		return 127 - (unsigned)__builtin_clzll(t->below[1]);
+	return t->below[0] != 0 ? 63 - (unsigned)__builtin_clzll(t->below[0]) : 0;
 }
+
+/* ---- announcements ---- */
+
+#define EXPECT_MAX 4 /* parents */
+
+/* Hashes of the name and of the first few parents that the table may have. */
+static unsigned
+expected(const struct policy_names *t, const struct policy_query *q, uint32_t h[EXPECT_MAX + 1])
+{
+	unsigned n = 0;
+
+	if (t->n == 0)
+		return 0;
+	h[n++] = q->hash;
+	for (unsigned labels = q->dots; labels > 0 && n <= EXPECT_MAX; labels--)
+		if ((t->below[labels / 64] >> (labels % 64) & 1) != 0)
+			h[n++] = q->at_dot[labels - 1];
+	return n;
+}
+
+void
+policy_names_expect(const struct policy_names *t, const struct policy_query *q)
+{
+	uint32_t h[EXPECT_MAX + 1];
+	unsigned n = expected(t, q, h);
+
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(&t->slots[h[i] & t->mask]);
+}
+
+void
+policy_names_expect_more(const struct policy_names *t, const struct policy_query *q)
+{
+	uint32_t h[EXPECT_MAX + 1];
+	unsigned n = expected(t, q, h);
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct policy_name_slot *slot = &t->slots[h[i] & t->mask];
+
+		if (slot->hash != h[i])
+			continue;
+		__builtin_prefetch(t->text + slot->at);
+		__builtin_prefetch(t->meant + slot->id * t->meant_size);
+	}
+}
+
+/* ---- building ---- */
 
 static bool
 make_room(struct policy_names *t, size_t more)
 {
-	uint8_t *text;
+	char *text;
 	size_t room = t->room;
 
 	while (room < t->len + more)
@@ -109,24 +153,25 @@ note_labels(struct policy_names *t, const char *s, unsigned n)
 int64_t
 policy_names_add(struct policy_names *t, const char *s, unsigned n)
 {
-	uint32_t hash = hash_name(s, n), id = t->n, at = hash & t->mask;
-	int64_t old = policy_names_find(t, hash, s, n);
-	uint8_t *r;
+	struct policy_query q;
+	uint32_t id = t->n, at;
+	int64_t old;
 
-	if (old >= 0)
-		return old;
-	if (t->n >= t->cap || n > UINT8_MAX || !make_room(t, RECORD_HEAD + n + 1))
+	if (n > POLICY_DOMAIN_MAX)
 		return -1;
-	r = t->text + t->len;
-	memcpy(r, &id, sizeof(id));
-	r[4] = (uint8_t)n;
-	memcpy(r + RECORD_HEAD, s, n);
-	r[RECORD_HEAD + n] = 0;
-	while (t->slots[at].at != 0)
+	policy_query_key(&q, s, n);
+	if ((old = policy_names_exact(t, &q)) >= 0)
+		return old;
+	if (t->n >= t->cap || !make_room(t, n + 1))
+		return -1;
+	memcpy(t->text + t->len, s, n);
+	t->text[t->len + n] = 0;
+	for (at = q.hash & t->mask; t->slots[at].at != 0;)
 		at = (at + 1) & t->mask;
-	t->slots[at] = (struct policy_name_slot){.hash = hash, .at = (uint32_t)t->len};
+	t->slots[at] =
+		(struct policy_name_slot){.hash = q.hash, .at = (uint32_t)t->len, .id = id, .n = n};
 	t->at[t->n++] = (uint32_t)t->len;
-	t->len += RECORD_HEAD + n + 1;
+	t->len += n + 1;
 	if (n > 0 && s[0] == '.')
 		note_labels(t, s, n);
 	return id;
@@ -135,7 +180,7 @@ policy_names_add(struct policy_names *t, const char *s, unsigned n)
 const char *
 policy_names_text(const struct policy_names *t, unsigned id)
 {
-	return (const char *)t->text + t->at[id] + RECORD_HEAD;
+	return t->text + t->at[id];
 }
 
 int64_t

@@ -38,6 +38,18 @@ policy_strdup(struct policy_compile *c, const char *s, size_t n)
 	return out;
 }
 
+static unsigned
+longest_parent(const struct pst_policy *p)
+{
+	const struct policy_names *tables[] = {&p->routes, &p->rules.from.names, &p->rules.to.names,
+		&p->map.domains, &p->lists.names};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PST_COUNT(tables); i++)
+		n = PST_MAX(n, policy_names_labels(tables[i]));
+	return n;
+}
+
 /* ---- what the whole says about senders ---- */
 
 static enum pst_level
@@ -114,6 +126,7 @@ compile(struct policy_compile *c)
 	policy_lists_compile(c);
 	if (c->nomem || c->faults > 0)
 		return;
+	p->labels = longest_parent(p);
 	sum_up_senders(p);
 	check_whole(c);
 	if (p->tls_before_mail &&

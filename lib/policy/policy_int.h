@@ -26,16 +26,17 @@
 
 #include <pst_policy.h>
 
-#define POLICY_DOMAIN_MAX 255 /* RFC 1035 2.3.4 */
-#define POLICY_LABEL_MAX  63
-#define POLICY_LABELS     128
-#define POLICY_FAULTS_MAX 100
+#define POLICY_DOMAIN_MAX  255 /* RFC 1035 2.3.4 */
+#define POLICY_LABEL_MAX   63
+#define POLICY_DOMAIN_ROOM 264 /* read in words of 8 bytes; what is behind the NUL is 0 */
+#define POLICY_LABELS      128
+#define POLICY_FAULTS_MAX  100
 
 /* ---- domains ---- */
 
 /* Lower case, A-labels, no trailing dot; an address literal as "[" RFC 5952 text "]". */
 struct policy_domain {
-	char s[POLICY_DOMAIN_MAX + 1];
+	char s[POLICY_DOMAIN_ROOM];
 	unsigned n;
 	bool literal;
 };
@@ -49,25 +50,7 @@ const char *policy_domain_fault(const struct policy_domain *d);
 /* A pattern as a table keeps it: "*.a.b" as ".a.b". NULL, or what is wrong with it. */
 const char *policy_pattern_fold(struct policy_domain *d, const char *text);
 
-/*
- * A hash that is computed from the last byte to the first, so that one pass over a
- * domain gives the hash of every parent on the way.
- */
-#define POLICY_HASH_INIT 0x9e3779b97f4a7c15ull
-static inline uint64_t
-policy_hash_step(uint64_t h, char c)
-{
-	return (h ^ (uint8_t)c) * 0x100000001b3ull;
-}
-static inline uint32_t
-policy_hash_end(uint64_t h)
-{
-	h ^= h >> 29;
-	h *= 0xbf58476d1ce4e5b9ull;
-	return (uint32_t)(h >> 32);
-}
-
-/* A domain with the hashes of itself and of each parent; asked of several tables. */
+/* A domain with the hashes of itself and of its shorter parents; asked of several tables. */
 struct policy_query {
 	struct policy_domain d;
 	uint32_t hash;
@@ -76,16 +59,21 @@ struct policy_query {
 	uint32_t at_dot[POLICY_LABELS]; /* its hash, dot included */
 };
 
-/* False: nothing can match it but "any". */
-bool policy_query_set(struct policy_query *q, struct pst_span domain);
+/* labels: of the longest parent that matters. False: nothing can match it but "any". */
+bool policy_query_set(struct policy_query *q, struct pst_span domain, unsigned labels);
 /* Of a pattern that policy_pattern_fold made: its chain is what covers it. */
 void policy_query_hash(struct policy_query *q);
+/* The same for a key that was put together in q->d; only q->hash counts. */
+void policy_query_key(struct policy_query *q, const char *s, unsigned n);
+uint64_t policy_hash_bytes(const char *s, size_t n);
 
 /* ---- names ---- */
 
 struct policy_name_slot {
 	uint32_t hash;
 	uint32_t at; /* of the record in text; 0: free */
+	uint32_t id;
+	uint32_t n; /* the name's length */
 };
 
 /* Names get the ids 0, 1, 2, ... in the order in which they come. */
@@ -93,12 +81,16 @@ struct policy_names {
 	unsigned n, cap; /* cap: how many the slots allow */
 	uint32_t mask;
 	struct policy_name_slot *slots;
-	uint32_t *at;  /* id -> record */
-	uint8_t *text; /* records: id (4), length (1), bytes, NUL */
+	uint32_t *at; /* id -> record */
+	char *text;   /* names, each with its NUL */
 	size_t len, room;
 	uint64_t below[2]; /* bit k: there is a ".name" of k labels */
+	const char *meant; /* what the owner keeps by id and will read on a hit; or NULL */
+	size_t meant_size;
 };
 
+/* The labels of the longest ".name". */
+unsigned policy_names_labels(const struct policy_names *t);
 bool policy_names_init(struct policy_names *t, size_t cap);
 void policy_names_fini(struct policy_names *t);
 size_t policy_names_bytes(const struct policy_names *t);
@@ -106,6 +98,12 @@ size_t policy_names_bytes(const struct policy_names *t);
 int64_t policy_names_find(const struct policy_names *t, uint32_t hash, const char *s, unsigned n);
 /* The id, old or new; -1: no memory. */
 int64_t policy_names_add(struct policy_names *t, const char *s, unsigned n);
+/*
+ * The memory that a question will need begins to come while the caller does something
+ * else: first the slots, then (with the slots there) what they point to.
+ */
+void policy_names_expect(const struct policy_names *t, const struct policy_query *q);
+void policy_names_expect_more(const struct policy_names *t, const struct policy_query *q);
 const char *policy_names_text(const struct policy_names *t, unsigned id);
 /* The name itself. */
 int64_t policy_names_exact(const struct policy_names *t, const struct policy_query *q);
@@ -227,8 +225,9 @@ struct policy_word {
 	uint8_t (*fingerprints)[32];
 };
 
+/* One cache line. */
 struct policy_entry {
-	struct policy_word word;
+	_Alignas(64) struct policy_word word;
 	unsigned tls;
 	enum policy_match_kind servername_kind;
 	char *servername;  /* NULL: the host's, or as the kind says */
@@ -274,6 +273,7 @@ struct pst_policy {
 	struct policy_lists lists;
 	unsigned nhops;
 	struct policy_hop *hops;
+	unsigned labels;   /* of the longest parent in any table */
 	size_t text_bytes; /* of small strings */
 };
 
@@ -301,8 +301,8 @@ void policy_hops_fini(struct pst_policy *p);
 void policy_map_fini(struct policy_map *m);
 void policy_lists_fini(struct policy_lists *l);
 
-/* Index of the route, or -1. */
-int64_t policy_route_find(const struct pst_policy *p, const struct policy_query *q, bool named);
+/* Index of the route, or -1. q NULL: a recipient without a domain, or none that can be one. */
+int64_t policy_route_find(const struct pst_policy *p, const struct policy_query *q);
 /* q NULL: any or, with null, the null sender. */
 void policy_chain_find(const struct policy_side *s, const struct policy_query *q, bool null,
 	struct policy_chain *out);

@@ -67,14 +67,12 @@ policy_routes_fini(struct pst_policy *p)
 
 /* RFC 5321 4.5.1: postmaster comes without a domain; only "*" can be its route. */
 int64_t
-policy_route_find(const struct pst_policy *p, const struct policy_query *q, bool named)
+policy_route_find(const struct pst_policy *p, const struct policy_query *q)
 {
-	unsigned k = named ? q->dots : 0;
-	int64_t id;
+	unsigned k = q != NULL ? q->dots : 0;
+	int64_t id = -1;
 
-	if (!named)
-		return p->any_route;
-	if ((id = policy_names_exact(&p->routes, q)) < 0)
+	if (q != NULL && (id = policy_names_exact(&p->routes, q)) < 0)
 		id = policy_names_parent(&p->routes, q, &k);
 	return id >= 0 ? p->route_of[id] : p->any_route;
 }

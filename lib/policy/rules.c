@@ -24,6 +24,8 @@ side_init(struct policy_side *s, unsigned rules)
 	s->nodes = calloc((size_t)rules + POLICY_NODES, sizeof(*s->nodes));
 	if (s->nodes == NULL || !policy_names_init(&s->names, rules))
 		return false;
+	s->names.meant = (const char *)(s->nodes + POLICY_NODES);
+	s->names.meant_size = sizeof(*s->nodes);
 	for (size_t i = 0; i < (size_t)rules + POLICY_NODES; i++)
 		s->nodes[i].first = POLICY_NO_RULE;
 	return true;
@@ -177,12 +179,8 @@ check_ids(struct policy_compile *c)
 		c->nomem = true;
 	for (unsigned i = 0; i < r->n && slots != NULL; i++) {
 		const char *id = r->ids + r->rule[i].id;
-		uint64_t h = POLICY_HASH_INIT;
-		uint32_t at;
+		uint32_t at = (uint32_t)policy_hash_bytes(id, strlen(id)) & r->mask;
 
-		for (const char *s = id; *s != 0; s++)
-			h = policy_hash_step(h, *s);
-		at = policy_hash_end(h) & r->mask;
 		while (slots[at] != 0 && strcmp(r->ids + r->rule[slots[at] - 1].id, id) != 0)
 			at = (at + 1) & r->mask;
 		if (slots[at] != 0)
@@ -348,10 +346,7 @@ node_chain(const struct policy_side *s, uint32_t node, struct policy_chain *out)
 		policy_chain_find(s, NULL, node == POLICY_NODE_NULL, out);
 		return;
 	}
-	q.d.n = (unsigned)strlen(node_text(s, node));
-	memcpy(q.d.s, node_text(s, node), q.d.n + 1);
-	q.d.literal = q.d.s[0] == '[';
-	policy_query_hash(&q);
+	policy_query_key(&q, node_text(s, node), (unsigned)strlen(node_text(s, node)));
 	policy_chain_find(s, &q, false, out);
 }
 
