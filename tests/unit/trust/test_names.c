@@ -345,6 +345,7 @@ Test(names, other_servers_are_asked_at_once_also_what_was_under_way)
 	struct pst_names_done done;
 
 	kit_ask(n, PST_NAMES_HOST, "own.example");
+	kit_ask(n, PST_NAMES_HOST, "mx1.example"); /* takes no room any more after the change */
 	cr_assert_eq(pst_names_ask(n, 0, PST_NAMES_HOST, pst_span_str("held.example"), 5), PST_OK);
 	KIT_UNTIL(dnsd_asked(d, "held.example", NULL) == 2);
 	configure(n, &conf, other);
@@ -356,6 +357,31 @@ Test(names, other_servers_are_asked_at_once_also_what_was_under_way)
 	cr_expect_str_eq(told(done.answer), "FOUND 0 held.example 192.0.2.200");
 	free(done.answer);
 	cr_expect_eq(kit_cached(n), 2);
+	dnsd_free(other);
+	kit_end(n, d);
+}
+
+Test(names, other_servers_have_room_for_what_the_old_ones_left)
+{
+	static const struct dnsd_rule mute[] = {
+		{"*.in-addr.arpa", NULL, NULL, DNSD_SILENT}, {NULL}};
+	struct dnsd *d = dnsd_new(mute), *other = dnsd_new(other_zone);
+	struct pst_names *n = kit_names(d, 1, NULL, kit_clock);
+	struct pst_names_conf conf = {0};
+	static struct pst_names_done done[1000];
+	char ip[32];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(ip, sizeof(ip), "10.1.%u.%u", i / 250, i % 250);
+		cr_assert_eq(pst_names_ask(n, 0, PST_NAMES_CLIENT, pst_span_str(ip), i), PST_OK);
+	}
+	KIT_UNTIL(dnsd_asked(d, NULL, "PTR") >= 256); /* of 512: UDP to one socket may drop some */
+	configure(n, &conf, other);
+	kit_complete(n, 0, done, 1000);
+	for (unsigned i = 0; i < 1000; i++) {
+		cr_expect_str_eq(told(done[i].answer), "NONE NXDOMAIN");
+		free(done[i].answer);
+	}
 	dnsd_free(other);
 	kit_end(n, d);
 }
@@ -419,15 +445,15 @@ Test(names, servers_of_both_families_and_with_ports_are_taken)
 
 /* ---- threads ---- */
 
+static char waited[256];
+
 static void *
 waits(void *arg)
 {
-	const char *s;
-
 	rcu_register_thread();
-	s = strdup(kit_ask(arg, PST_NAMES_HOST, "held.example"));
+	snprintf(waited, sizeof(waited), "%s", kit_ask(arg, PST_NAMES_HOST, "held.example"));
 	rcu_unregister_thread();
-	return (void *)(uintptr_t)s;
+	return NULL;
 }
 
 Test(names, who_waits_at_the_end_is_told)
@@ -435,7 +461,6 @@ Test(names, who_waits_at_the_end_is_told)
 	struct dnsd *d = dnsd_new(zone);
 	struct pst_names *n = kit_names(d, 1, NULL, pst_now_ns);
 	pthread_t t;
-	void *s;
 
 	cr_assert_eq(pthread_create(&t, NULL, waits, n), 0);
 	KIT_UNTIL(dnsd_asked(d, "held.example", NULL) == 2);
@@ -443,9 +468,8 @@ Test(names, who_waits_at_the_end_is_told)
 	cr_assert_eq(pst_names_ask(n, 0, PST_NAMES_HOST, pst_span_str("held.example"), 1), PST_OK);
 	cr_assert_eq(pst_names_ask(n, 0, PST_NAMES_HOST, pst_span_str("mute.example"), 2), PST_OK);
 	kit_end(n, d);
-	cr_assert_eq(pthread_join(t, &s), 0);
-	cr_expect_str_eq(s, "TEMPORARY shutting down");
-	free(s);
+	cr_assert_eq(pthread_join(t, NULL), 0);
+	cr_expect_str_eq(waited, "TEMPORARY shutting down");
 }
 
 Test(names, a_thread_that_waits_holds_up_no_grace_period)
@@ -453,15 +477,13 @@ Test(names, a_thread_that_waits_holds_up_no_grace_period)
 	struct dnsd *d = dnsd_new(zone);
 	struct pst_names *n = kit_names(d, 1, NULL, pst_now_ns);
 	pthread_t t;
-	void *s;
 
 	cr_assert_eq(pthread_create(&t, NULL, waits, n), 0);
 	KIT_UNTIL(dnsd_asked(d, "held.example", NULL) == 2);
 	synchronize_rcu(); /* would not return: neither the waiter nor the resolver goes on */
 	dnsd_release(d);
-	cr_assert_eq(pthread_join(t, &s), 0);
-	cr_expect_str_eq(s, HELD);
-	free(s);
+	cr_assert_eq(pthread_join(t, NULL), 0);
+	cr_expect_str_eq(waited, HELD);
 	kit_end(n, d);
 }
 
@@ -515,5 +537,25 @@ Test(names, the_resolver_uses_all_cores_of_a_process_whose_thread_is_pinned)
 	kit_ask(n, PST_NAMES_HOST, "own.example");
 	cr_expect_geq(resolver_threads(&all, &other), 2);
 	cr_expect_eq(other, 0);
+	kit_end(n, d);
+}
+
+Test(names, old_servers_leave_no_thread_behind)
+{
+	struct dnsd *d = dnsd_new(zone), *other = dnsd_new(other_zone);
+	struct pst_names *n = kit_names(d, 1, NULL, pst_now_ns);
+	struct pst_names_conf conf = {0};
+	unsigned before, pinned;
+	cpu_set_t all;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		configure(n, &conf, i % 2 == 0 ? other : d);
+		kit_ask(n, PST_NAMES_HOST, "own.example");
+		if (i == 1)
+			before = resolver_threads(&all, &pinned); /* call_rcu's is there now */
+	}
+	cr_expect_leq(resolver_threads(&all, &pinned), before);
+	dnsd_free(other);
 	kit_end(n, d);
 }
