@@ -122,8 +122,12 @@ tell(void *arg, enum pst_policy_section section, unsigned i, const char *member,
 {
 	const struct teller *t = arg;
 	char pointer[700], key[600];
-	const char *slash = member[0] != '\0' ? "/" : "";
+	const char *slash;
 
+	/* A destination is its entry's key, not a member. */
+	if (section == PST_POLICY_ENTRIES && strcmp(member, "destination") == 0)
+		member = "";
+	slash = member[0] != '\0' ? "/" : "";
 	switch (section) {
 	case PST_POLICY_ROUTES:
 		snprintf(pointer, sizeof(pointer), "/routes/%u%s%s", i, slash, member);
