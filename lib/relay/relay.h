@@ -459,7 +459,8 @@ struct tx {
 	uint64_t size;                                   /* message bytes relayed, ours included */
 	/* what the log says of the next hop after it has gone */
 	char hop_name[96];
-	char hop_tls[16], hop_cipher[48], hop_verify[16];
+	char hop_tls[16], hop_cipher[48], hop_iana[64], hop_group[24], hop_verify[16];
+	int hop_bits;
 	const char *hop_demand; /* static; NULL: never got so far */
 	bool hop_resumed, hop_reused;
 };

@@ -38,16 +38,19 @@ log_client(struct pst_log_line *ln, const struct session *s)
 	pst_log_str(ln, "client", text);
 }
 
+static const struct pst_tls_info no_tls = {.version = "none",
+	.cipher = "none",
+	.cipher_iana = "none",
+	.group = "none",
+	.verify = "none"};
+
 static void
 client_tls(const struct session *s, struct pst_tls_info *info)
 {
 	if (s->leg.tls != NULL && s->leg.encrypted)
 		pst_tls_info(s->leg.tls, info);
 	else
-		*info = (struct pst_tls_info){.version = "none",
-			.cipher = "none",
-			.cipher_iana = "none",
-			.group = "none"};
+		*info = no_tls;
 }
 
 void
@@ -144,7 +147,7 @@ void
 log_hop_facts(struct tx *tx, struct hop *h)
 {
 	char at[PST_ENDPOINT_STRLEN];
-	struct pst_tls_info info = {.version = "none", .cipher = "none", .verify = "none"};
+	struct pst_tls_info info = no_tls;
 
 	if (h == NULL || h->state == HOP_CONNECT)
 		return;
@@ -154,6 +157,9 @@ log_hop_facts(struct tx *tx, struct hop *h)
 		pst_endpoint_str(&h->at, at));
 	snprintf(tx->hop_tls, sizeof(tx->hop_tls), "%s", info.version);
 	snprintf(tx->hop_cipher, sizeof(tx->hop_cipher), "%s", info.cipher);
+	snprintf(tx->hop_iana, sizeof(tx->hop_iana), "%s", info.cipher_iana);
+	snprintf(tx->hop_group, sizeof(tx->hop_group), "%s", info.group);
+	tx->hop_bits = info.bits;
 	snprintf(tx->hop_verify, sizeof(tx->hop_verify), "%s", info.verify);
 	tx->hop_demand = pst_level_name(h->demand.level);
 	tx->hop_resumed = info.resumed;
@@ -203,15 +209,43 @@ log_policy(struct pst_log_line *ln, const struct tx *tx)
 	pst_log_str(ln, "demand", tx->hop_demand != NULL ? tx->hop_demand : "none");
 }
 
+static const char *
+or_none(const char *text)
+{
+	return text[0] != '\0' ? text : "none";
+}
+
+/* W12: both legs' ciphers in one record, under the names of OpenSSL and of IANA. */
+static void
+log_legs(struct pst_log_line *ln, const struct session *s)
+{
+	const struct tx *tx = s->tx;
+	struct pst_tls_info info;
+
+	client_tls(s, &info);
+	pst_log_str(ln, "client_tls", info.version);
+	pst_log_str(ln, "client_cipher", info.cipher);
+	pst_log_str(ln, "client_iana", info.cipher_iana);
+	pst_log_str(ln, "client_group", info.group);
+	pst_log_u64(ln, "client_bits", (uint64_t)info.bits);
+	pst_log_u64(ln, "client_resumed", info.resumed);
+	pst_log_str(ln, "server_tls", or_none(tx->hop_tls));
+	pst_log_str(ln, "server_cipher", or_none(tx->hop_cipher));
+	pst_log_str(ln, "server_iana", or_none(tx->hop_iana));
+	pst_log_str(ln, "server_group", or_none(tx->hop_group));
+	pst_log_u64(ln, "server_bits", (uint64_t)tx->hop_bits);
+	pst_log_str(ln, "verify", or_none(tx->hop_verify));
+	pst_log_u64(ln, "resumed", tx->hop_resumed);
+	pst_log_u64(ln, "reused", tx->hop_reused);
+}
+
 void
 log_tx(struct session *s, const char *status, unsigned code, const char *enh, const char *text)
 {
 	struct tx *tx = s->tx;
 	char id[SID_MAX + 12], reply[300];
 	struct pst_log_line ln = pst_log_begin(s->sh->log, PST_LOG_INFO, tx_id(s, id));
-	struct pst_tls_info info;
 
-	client_tls(s, &info);
 	log_client(&ln, s);
 	pst_log_addr(&ln, "from", tx->mail.from.addr);
 	log_recipients(&ln, tx);
@@ -219,13 +253,7 @@ log_tx(struct session *s, const char *status, unsigned code, const char *enh, co
 	log_policy(&ln, tx);
 	pst_log_str(&ln, "route", tx->to.cls != NULL ? tx->to.cls->hop->name : "none");
 	pst_log_str(&ln, "nexthop", tx->hop_name[0] != '\0' ? tx->hop_name : "none");
-	pst_log_str(&ln, "client_tls", info.version);
-	pst_log_str(&ln, "client_cipher", info.cipher);
-	pst_log_str(&ln, "server_tls", tx->hop_tls[0] != '\0' ? tx->hop_tls : "none");
-	pst_log_str(&ln, "server_cipher", tx->hop_cipher[0] != '\0' ? tx->hop_cipher : "none");
-	pst_log_str(&ln, "verify", tx->hop_verify[0] != '\0' ? tx->hop_verify : "none");
-	pst_log_u64(&ln, "resumed", tx->hop_resumed);
-	pst_log_u64(&ln, "reused", tx->hop_reused);
+	log_legs(&ln, s);
 	pst_log_u64(&ln, "size", tx->size);
 	log_delays(&ln, tx, s->sh->now_ms);
 	pst_log_str(&ln, "dsn", enh != NULL ? enh : "none");

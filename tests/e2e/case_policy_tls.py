@@ -330,13 +330,19 @@ def the_log_has_the_ciphers_that_s_client_and_s_server_saw(t):
             "data", "x\n.", "quit"))
         assert "250 2.0.0 taken" in out or "2.0.0" in out, out
         line = t.gw.wait_log("status=sent", f"from=<a{i}@example.com>")
-        said = dict(re.findall(r"(client_tls|client_cipher|server_tls|server_cipher)=(\S+)", line))
+        said = dict(re.findall(r"(\w+)=(\S+)", line))
+        names = cipher_of(out)[1], hop.cipher
         assert (said["client_tls"], said["client_cipher"]) == cipher_of(out), (said, out)
-        assert said["server_cipher"] == hop.cipher, (said, hop.out)
+        assert said["server_cipher"] == names[1], (said, hop.out)
         assert said["server_tls"] == ("TLSv1.3" if i == 0 else "TLSv1.2"), said
+        table = {m[1]: m[0] for m in re.findall(
+            r"^(\S+) +- (\S+) ", run("openssl", "ciphers", "-stdname", "ALL"), re.M)}
+        assert [said["client_iana"], said["server_iana"]] == [table[n] for n in names], said
+        assert "Server Temp Key: X25519" in out, out
+        assert said["client_group"] == said["server_group"] == "x25519", said
+        assert [said["client_bits"], said["server_bits"]] == (
+            ["256", "256"] if i == 0 else ["128", "256"]), said
+        assert said["client_resumed"] == said["resumed"] == "0", said
         # RFC 8314 7.4: the Received field has the registered name.
         iana = re.search(r"\n\ttls (\S+?);?\s", hop.out)
-        name = cipher_of(out)[1]
-        table = run("openssl", "ciphers", "-stdname", "ALL")
-        want = re.search(rf"^(\S+) +- {re.escape(name)} ", table, re.M).group(1)
-        assert iana and iana.group(1) == want, (want, hop.out)
+        assert iana and iana.group(1) == table[names[0]], hop.out
