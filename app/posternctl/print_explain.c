@@ -31,8 +31,9 @@ put_reply(FILE *to, const json_t *r)
 		fputs("not reached", to);
 		return;
 	}
-	fprintf(to, "%lld %s ", (long long)json_integer_value(json_object_get(r, "code")),
-		text(r, "enhanced"));
+	fprintf(to, "%lld ", (long long)json_integer_value(json_object_get(r, "code")));
+	if (text(r, "enhanced")[0] != '\0') /* 354 has none */
+		fprintf(to, "%s ", text(r, "enhanced"));
 	put_clean(to, text(r, "text"));
 	if (text(r, "reason")[0] != '\0')
 		fprintf(to, " (%s)", text(r, "reason"));

@@ -208,12 +208,14 @@ ask_rcpt(struct inquiry *i)
 	i->out->trace.n = 0; /* RCPT's chain tells all that MAIL's did */
 	pst_policy_rcpt(i->sn->policy->policy, &i->facts, &v, &i->out->trace);
 	put_verdict(i, &v);
+	if (v.kind != PST_VERDICT_REFUSE || strcmp(v.reason, "relay_denied") != 0) {
+		TEXT(i->out->route, "%s", cfg->routes[v.route].domain);
+		TEXT(i->out->next_hop, "%s", cfg->next_hops[v.next_hop].name);
+	}
 	if (v.kind == PST_VERDICT_REFUSE) {
 		reply(&i->out->rcpt, v.code, v.enh, v.text, v.reason);
 		return false;
 	}
-	TEXT(i->out->route, "%s", cfg->routes[v.route].domain);
-	TEXT(i->out->next_hop, "%s", cfg->next_hops[v.next_hop].name);
 	if (errand_set(&i->to, i->sn, i->listener, &v, i->facts.recipient_domain) != PST_OK)
 		return false;
 	TEXT(i->out->domain, "%s", i->to.domain != NULL ? i->to.domain : "");
@@ -360,7 +362,8 @@ put_host(struct inquiry *i, const struct target *t, bool first)
 	h->broken = i->sn->cfg->policy.broken_tls.enabled &&
 		    broken_has(i->r->broken, &t->at.ip, false, pst_now_ns() / PST_NS_PER_MS);
 	put_match(h, &d);
-	put_settings(i, h, &d);
+	if (!d.conflict && d.level > PST_LEVEL_NONE)
+		put_settings(i, h, &d);
 	put_outcomes(i, h, &d);
 }
 
@@ -376,6 +379,18 @@ put_rcpt_of_hosts(struct pst_explain *out)
 }
 
 /* ---- live ---- */
+
+/* Can its mail go on with this host? With broken-TLS memory it may do so in clear. */
+static bool
+live_is_enough(struct pst_explain_host *h)
+{
+	const struct pst_explain_reply *broken = &h->outcome[PST_HOP_BROKEN].reply;
+
+	if (!h->live.ok && strcmp(h->live.fault, hop_fault_word(HOP_FAULT_TLS)) == 0 &&
+		broken->code == 250)
+		h->live.code = broken->code;
+	return h->live.code == 250;
+}
 
 static void
 try_hosts(struct inquiry *i)
@@ -397,9 +412,28 @@ try_hosts(struct inquiry *i)
 			return;
 		m->kind = MAIL_PROBE;
 		m->probe = &p;
-		if (mailbox_ask(i->r, 0) != PST_OK || i->out->hosts[k].live.ok)
+		if (mailbox_ask(i->r, 0) != PST_OK || live_is_enough(p.out))
 			return;
 	}
+}
+
+/* What was found outranks what was foretold of a good one. */
+static void
+put_rcpt_of_live(struct pst_explain *out)
+{
+	const struct pst_explain_host *h = NULL;
+
+	for (unsigned k = 0; k < out->nhosts && out->hosts[k].live.tried; k++)
+		h = &out->hosts[k];
+	if (h == NULL)
+		return;
+	if (h->live.code == 250) {
+		reply(&out->rcpt, 250, "2.1.5", "Ok", NULL);
+		return;
+	}
+	for (int f = HOP_FAULT_CONNECT; f <= HOP_FAULT_RESOURCE; f++)
+		if (strcmp(hop_fault_word((enum hop_fault)f), h->live.fault) == 0)
+			put_fault(&out->rcpt, (enum hop_fault)f);
 }
 
 /* ---- the whole ---- */
@@ -433,8 +467,10 @@ ask_everything(struct inquiry *i)
 		for (unsigned k = 0; k < n; k++)
 			put_host(i, &i->targets.e[k], k == 0);
 		put_rcpt_of_hosts(out);
-		if (i->q->live && atomic_load(&i->r->running) > 0)
+		if (i->q->live && atomic_load(&i->r->running) > 0) {
 			try_hosts(i);
+			put_rcpt_of_live(out);
+		}
 	}
 	if (out->rcpt.code == 250)
 		reply(&out->data, 354, "", "End data with <CR><LF>.<CR><LF>", NULL);

@@ -83,7 +83,8 @@ def explain_live_says_what_a_client_hears_next_and_begins_no_mail(t):
     for state, level, ok, code, fault, tls, verify in LIVE:
         domain = f"{state}-{level}.example"
         began = time.monotonic()
-        live = ask(t, domain, live=True)["hosts"][0]["live"]
+        x = ask(t, domain, live=True)
+        live = x["hosts"][0]["live"]
         took = time.monotonic() - began
         got = tuple(live[k] for k in ("ok", "code", "fault", "tls", "verify"))
         if got != (ok, code, fault, tls, verify):
@@ -102,8 +103,10 @@ def explain_live_says_what_a_client_hears_next_and_begins_no_mail(t):
             c.begin()
             c.cmd("MAIL FROM:<a@client.example>", 250)
             r = c.cmd(f"RCPT TO:<b@{domain}>")
-        if r.code != live["code"]:
-            wrong.append(f"{domain}: a client heard {r}, not {live}")
+        said = x["replies"]["rcpt"]
+        if r.code != live["code"] or said["code"] != r.code or \
+                (r.code != 250 and r.lines != [f"{said['enhanced']} {said['text']}"]):
+            wrong.append(f"{domain}: a client heard {r}, not {live}, {said}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -144,6 +147,24 @@ def explain_live_tries_the_hosts_in_turn_and_stops_at_the_first_that_works(t):
     lines = [ln.strip() for ln in out.splitlines() if ln.strip().startswith("live:")]
     assert len(lines) == 3 and lines[2].startswith("live: good, a client gets 250 tls=TLSv1.3"), out
     assert lines[0].startswith("live: not good, a client gets 451 fault=tls_not_offered"), out
+
+
+@case(timeout=40)
+def explain_live_knows_that_broken_tls_may_end_in_clear(t):
+    hops = servers(t)
+    conf = configure(t)
+    conf["policy"] = {"broken_tls": {"enabled": True}}
+    t.gateway(conf)
+    for level, code in (("may", 250), ("encrypt", 451)):
+        x = ask(t, f"broken-{level}.example", live=True)
+        live = x["hosts"][0]["live"]
+        assert (live["ok"], live["code"], live["fault"]) == (False, code, "tls_failed"), live
+        assert x["replies"]["rcpt"]["code"] == code, x["replies"]
+        with t.client(ca=t.ca) as c:
+            c.begin()
+            c.cmd("MAIL FROM:<a@client.example>", 250)
+            c.cmd(f"RCPT TO:<b@broken-{level}.example>", code)
+    assert sum(1 for c in hops["broken"].conns if any("MAIL" in ln for ln in c.clear)) == 1
 
 
 @case(timeout=40)

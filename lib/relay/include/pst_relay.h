@@ -252,7 +252,8 @@ struct pst_explain {
 	char listener[64];
 	char client_name[PST_NAME_MAX];
 	bool starttls_offered;
-	struct pst_explain_reply mail, rcpt, data; /* data: of a next hop in state `good` */
+	/* rcpt, data: with a next hop in state `good`; with live, with what was found. */
+	struct pst_explain_reply mail, rcpt, data;
 	char rule[64], rule_line[PST_RULE_MAX + 1], sender_policy[16], recipient_policy[16];
 	char route[256], next_hop[64], domain[256];
 	char names[128]; /* what DNS said, if it was asked and did not give addresses */
