@@ -322,6 +322,7 @@ Test(hostile, an_answer_to_starttls_before_the_question_is_injection, .init = se
 	s.hops[0].nhosts = 1;
 	s.hops[0].tls = PST_CONFIG_TLS_STARTTLS;
 	s.hops[0].level = PST_LEVEL_ENCRYPT;
+	s.action.inspect = true;
 	s.hops[0].profile_min = 0x0303;
 	s.hops[0].profile_max = 0x0304;
 	site_start(&s);
