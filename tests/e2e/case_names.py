@@ -8,7 +8,7 @@ import time
 
 from dns import Dns
 from harness import case, wait_for
-from lablib import run
+from lablib import CLIENT6, GW6, run
 from outside import Swaks, hosts
 
 HOST = {n: f"192.0.2.{n}" for n in range(21, 30)}
@@ -79,15 +79,23 @@ def mail_goes_to_the_mx_in_the_order_of_preference(t):
         "null.example": {"MX": [(0, ".")]},
         "nomx.example": {"A": [HOST[23]]},
         "mxless.example": {"TXT": ["no mail here"]},
+        "six.example": {"MX": [(10, "mxsix.test")]}, "mxsix.test": {"AAAA": ["2001:db8::24"]},
+        "half.example": {"MX": [(10, "broken.test"), (20, "mx22.test")]},
+        "allbroken.example": {"MX": [(10, "broken.test")]}, "broken.test": "SERVFAIL",
+        "nohost.example": {"MX": [(10, "no-such.test")]},
         "circle.example": {"MX": [(10, "circle2.test")]},
         "circle2.test": {"CNAME": "circle2.test"},
-        "broken.example": "SERVFAIL",
-        "sub.literal.example": {"MX": [(10, "192.0.2.21")]}})
+        "broken.example": "SERVFAIL"})
     hops = {n: t.hop(addr=HOST[n]) for n in (21, 22, 23)}
+    hops[24] = t.hop(addr="2001:db8::24")
     with Dns(zone=zone, ns=t.lab.gw) as dns:
-        t.gateway(directly(t, dns))
+        conf = directly(t, dns)
+        conf["next_hops"]["via"] = {"mx": True, "mx_domain": "first.example"}
+        conf["routes"].append({"domain": "*.via.example", "next_hop": "via"})
+        t.gateway(conf)
         for domain, hop in (("first.example", 21), ("dead.example", 22), ("gone.example", 22),
-                            ("nomx.example", 23)):
+                            ("nomx.example", 23), ("half.example", 22), ("six.example", 24),
+                            ("any.via.example", 21)):
             assert refusal(t, domain) == "sent", domain
             assert taken(hops[hop])[-1] == f"RCPT TO:<b@{domain}>", (domain, taken(hops[hop]))
         # RFC 5321 4.1.3: a literal is its own address.
@@ -96,7 +104,8 @@ def mail_goes_to_the_mx_in_the_order_of_preference(t):
         faults = [ln for ln in t.gw.log().splitlines() if "event=nexthop-fault" in ln]
         assert len(faults) == 2 and "mx28.test" in faults[0] and "mx27.test" in faults[1], faults
         for domain, want in (("null.example", "556 5.1.10"), ("nowhere.example", "550 5.1.2"),
-                             ("mxless.example", "550 5.1.2"), ("broken.example", "451 4.4.3")):
+                             ("mxless.example", "550 5.1.2"), ("broken.example", "451 4.4.3"),
+                             ("allbroken.example", "451 4.4.3"), ("nohost.example", "550 5.1.2")):
             got = refusal(t, domain)
             assert got == want, (domain, got)
         assert refusal(t, "circle.example")[:3] in ("451", "550")
@@ -105,6 +114,7 @@ def mail_goes_to_the_mx_in_the_order_of_preference(t):
             assert "status=rejected" in line, line
         # "the sender-SMTP MUST randomize them": forty messages all to the same of three would
         # happen once in 3^39.
+        hops.pop(24)
         before = {n: len(taken(h)) for n, h in hops.items()}
         for _ in range(40):
             with t.client(ca=t.ca) as c:
@@ -198,6 +208,12 @@ def a_client_is_called_by_a_name_only_if_its_address_confirms_it(t):
             m = hop.complete()[-1]
             assert f"({name} [{addr}])\r\n".encode() in m.wire, (n, m.wire)
             assert b"X-Injected" not in m.wire and b"evil" not in m.wire, m.wire
+        # The same for an address of 128 bits.
+        dns.set(CLIENT6, {"PTR": ["six.example.net"]})
+        dns.set("six.example.net", {"AAAA": [CLIENT6]})
+        assert Swaks(t, "--local-interface", CLIENT6, server=GW6, sender="six@example.com").sent
+        line = t.gw.wait_log("status=sent", "from=<six@example.com>")
+        assert f"client=six.example.net[{CLIENT6}]:" in line, line
         assert "evil" not in t.gw.log() and "X-Injected" not in t.gw.log()
 
 

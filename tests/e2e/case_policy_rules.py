@@ -2,6 +2,7 @@
 """Encryption rules as swaks meets them: R1, R2, R5-R8, and mirror_receiver."""
 
 import copy
+import re
 
 from harness import case
 from outside import Swaks, check, ctl, greeted, hosts, push, routed
@@ -125,6 +126,12 @@ def the_size_of_a_rule_is_shown_and_holds_for_rules_that_are_added(t):
     code, out = ctl(t, "rule", "list")
     line = next(ln for ln in out.splitlines() if "bank.example" in ln)
     assert str(len("* bank.example required required")) in line.split(), out
+    # The words of the old user interface are understood, and printed as ours (R4).
+    for i, (old, ours) in enumerate((("Always Encrypted", "required"),
+                                     ("Optionally Encrypted", "optional"), ("NONE", "none"))):
+        code, out = ctl(t, "rule", "add", "--id", f"old{i}", f"old{i}.example", "*", old, "Preferred")
+        assert code == 0, out
+        assert f"old{i}.example * {ours} preferred" in re.sub(r" +", " ", ctl(t, "rule", "list")[1])
     long = ".".join(["a" * 60, "b" * 60, "c" * 58])
     assert len(f"* {long} required required") == 200
     code, out = ctl(t, "rule", "add", "--id", "fits", "*", long, "required", "required")

@@ -129,6 +129,12 @@ def a_shared_profile_is_changed_once_and_both_listeners_follow(t):
         out = s_client(t, *where, *old)
         assert "alert protocol version" in out and not talks(out), out
         assert talks(s_client(t, *where, "-tls1_3"))
+    # Two of an action's own: one behind STARTTLS, one for implicit TLS.
+    conf = t.conf(level="may")
+    conf["tls_profiles"]["new"] = {"certificates": ["mx-ecdsa"], "min": "1.3"}
+    conf["actions"]["inbound"]["implicit_profile"] = "new"
+    push(t, conf)
+    assert talks(s_client(t, *STARTTLS, *old)) and not talks(s_client(t, *IMPLICIT, *old))
 
 
 @case(timeout=30)
@@ -189,6 +195,22 @@ def sslscan_finds_the_protocol_floor(t):
     for where in (STARTTLS, IMPLICIT):
         out = s_client(t, *where, *legacy)
         assert talks(out) and cipher_of(out)[0] == "TLSv1", out
+
+
+@case(timeout=30)
+def an_old_next_hop_gets_tls_10_only_if_it_is_allowed_to(t):
+    t.gateway(t.conf([("192.0.2.21", 465)], tls="implicit", reuse="off", level="encrypt"))
+    old = ("-tls1", "-cipher", "ALL:@SECLEVEL=0")
+    SServer(t, *old)
+    s = Swaks(t)
+    assert s.refused and s.refused.startswith("451 4.7.5"), s
+    conf = t.conf([("192.0.2.22", 465)], tls="implicit", reuse="off", level="encrypt", min="1.0")
+    hop = SServer(t, *old, addr="192.0.2.22")
+    code, out = check(t, conf)
+    assert code == 0 and "/next_hops/inside/min" in out and "broken" in out, out
+    push(t, conf)
+    assert Swaks(t).sent and hop.cipher, hop.out
+    assert "server_tls=TLSv1 " in t.gw.wait_log("status=sent")
 
 
 @case(timeout=10)
@@ -310,8 +332,10 @@ def a_model_without_forward_secrecy_refuses_other_than_none(t):
     out = s_client(t, *IMPLICIT)
     version, cipher = cipher_of(out)
     assert talks(out) and version == "TLSv1.2" and kinds([("", cipher)]) == {"RSA"}, out
-    code, out = ctl(t, "profile", "set", "mx", "sender.pfs=allowed")
-    assert code != 0 and "T10" in out, out
+    # Either name of a channel: the peer's, or what it is for mail.
+    for key in ("sender.pfs", "client.pfs", "recipient.pfs", "server.pfs"):
+        code, out = ctl(t, "profile", "set", "mx", f"{key}=allowed")
+        assert code != 0 and "T10" in out, out
 
 
 # ---- what the log says (W12) ----

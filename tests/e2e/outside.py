@@ -348,6 +348,15 @@ def fingerprint(t, name):
     return out.strip().split("=")[1]
 
 
+def key_fingerprint(t, name):
+    """SHA-256 of a certificate's public key, as RFC 7469 and Postfix take it."""
+    path = f"{t.lab.dir}/certs/{name}"
+    with open(f"{path}.pub", "w", encoding="ascii") as f:
+        f.write(run("openssl", "x509", "-noout", "-pubkey", "-in", f"{path}.crt"))
+    run("openssl", "pkey", "-pubin", "-in", f"{path}.pub", "-outform", "DER", "-out", f"{path}.der")
+    return run("openssl", "dgst", "-sha256", "-c", f"{path}.der").split("= ")[1].strip().upper()
+
+
 def postfix_conf(t):
     """A directory for Postfix's programs; they wait while main.cf is younger than a second."""
     conf = f"{t.lab.dir}/programs"
