@@ -7,6 +7,7 @@
  *   address.c  a table of addresses and networks
  *   words.c    enumerations as text
  *   rules.c    the ordered rules as pairs of interned patterns
+ *   asked.c    of which senders the rules may demand TLS
  *   routes.c   recipient's domain to next hop
  *   map.c      Postfix's policy map: destinations, levels, match names
  *   tlsset.c   protocols and ciphers of map entries as OpenSSL's words
@@ -312,6 +313,8 @@ uint32_t policy_rules_find(const struct policy_rules *r, const struct policy_cha
 const char *policy_rule_id(const struct policy_rules *r, uint32_t rule);
 /* "FROM TO SENDER RECIPIENT"; bytes, as snprintf. */
 int policy_rule_text(const struct policy_rules *r, uint32_t rule, char *buf, size_t cap);
+/* What covers this node, itself first. */
+void policy_node_chain(const struct policy_side *s, uint32_t node, struct policy_chain *out);
 /* R7: the nodes' `asked`. gap: the default's demand. */
 bool policy_rules_asked(struct policy_rules *r, bool gap_demands);
 unsigned policy_rules_lint(const struct pst_policy *p, pst_policy_report_fn *report, void *arg);

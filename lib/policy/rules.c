@@ -261,25 +261,46 @@ pair_rule(const struct policy_rules *r, uint32_t from, uint32_t to, uint32_t bes
 	const struct policy_node *f = &r->from.nodes[from], *t = &r->to.nodes[to];
 	const struct policy_pair *p;
 
-	if (f->first >= best || t->first >= best)
-		return best;
 	if (f->pairs == 1)
-		return f->other == to ? f->first : best;
+		return f->other == to && f->first < best ? f->first : best;
 	if (t->pairs == 1)
-		return t->other == from ? t->first : best;
+		return t->other == from && t->first < best ? t->first : best;
 	p = pair_find(r, from, to);
 	return p->rule != 0 && p->rule - 1 < best ? p->rule - 1 : best;
+}
+
+/* By their lowest rule, so that the search can end early. Mostly two or three. */
+static void
+sort_chain(const struct policy_side *s, const struct policy_chain *in, struct policy_chain *out)
+{
+	for (out->n = 0; out->n < in->n; out->n++) {
+		uint32_t node = in->node[out->n], first = s->nodes[node].first;
+		unsigned at = out->n;
+
+		for (; at > 0 && s->nodes[out->node[at - 1]].first > first; at--)
+			out->node[at] = out->node[at - 1];
+		out->node[at] = node;
+	}
 }
 
 uint32_t
 policy_rules_find(const struct policy_rules *r, const struct policy_chain *from,
 	const struct policy_chain *to)
 {
+	struct policy_chain senders, recipients;
 	uint32_t best = POLICY_NO_RULE;
 
-	for (unsigned i = 0; i < from->n; i++)
-		for (unsigned k = 0; k < to->n; k++)
-			best = pair_rule(r, from->node[i], to->node[k], best);
+	sort_chain(&r->from, from, &senders);
+	sort_chain(&r->to, to, &recipients);
+	for (unsigned i = 0; i < senders.n; i++) {
+		if (r->from.nodes[senders.node[i]].first >= best)
+			break;
+		for (unsigned k = 0; k < recipients.n; k++) {
+			if (r->to.nodes[recipients.node[k]].first >= best)
+				break;
+			best = pair_rule(r, senders.node[i], recipients.node[k], best);
+		}
+	}
 	return best;
 }
 
@@ -336,9 +357,8 @@ policy_rule_text(const struct policy_rules *r, uint32_t rule, char *buf, size_t 
 
 /* ---- what no mail can reach ---- */
 
-/* What covers this node, itself first. */
-static void
-node_chain(const struct policy_side *s, uint32_t node, struct policy_chain *out)
+void
+policy_node_chain(const struct policy_side *s, uint32_t node, struct policy_chain *out)
 {
 	struct policy_query q;
 
@@ -363,8 +383,8 @@ policy_rules_lint(const struct pst_policy *p, pst_policy_report_fn *report, void
 
 		if (!r->rule[i].enabled)
 			continue;
-		node_chain(&r->from, r->rule[i].from, &from);
-		node_chain(&r->to, r->rule[i].to, &to);
+		policy_node_chain(&r->from, r->rule[i].from, &from);
+		policy_node_chain(&r->to, r->rule[i].to, &to);
 		if ((taker = policy_rules_find(r, &from, &to)) >= i)
 			continue;
 		snprintf(text, sizeof(text), "unreachable: taken by %.200s",
@@ -373,136 +393,4 @@ policy_rules_lint(const struct pst_policy *p, pst_policy_report_fn *report, void
 		n++;
 	}
 	return n;
-}
-
-/* ---- R7: of whom may TLS be demanded before the recipient is known? ---- */
-
-struct asking {
-	struct policy_rules *r;
-	bool gap;          /* who is silent demands it */
-	uint32_t *start;   /* node -> its first rule in order; one more at the end */
-	uint32_t *order;   /* rules by sender node, ascending */
-	uint32_t *witness; /* node -> a rule that demands and is reached; NO_RULE: none */
-	bool *known;
-};
-
-static bool
-demands(const struct asking *a, uint32_t rule)
-{
-	uint8_t s = a->r->rule[rule].sender;
-
-	return s == PST_SENDER_REQUIRED || (s == PST_SENDER_UNSET && a->gap);
-}
-
-/* Is this rule the first for some recipient of a sender who is covered by `from`? */
-static bool
-reached(const struct asking *a, const struct policy_chain *from, uint32_t rule)
-{
-	struct policy_chain to;
-
-	node_chain(&a->r->to, a->r->rule[rule].to, &to);
-	return policy_rules_find(a->r, from, &to) == rule;
-}
-
-/*
- * For those who land at chain[at]: no more special pattern names them. What the next
- * less special node found is tried first; a full search happens only where it is taken.
- */
-static uint32_t
-find_witness(struct asking *a, const struct policy_chain *chain, unsigned at)
-{
-	struct policy_chain from = {.n = chain->n - at}, any = {.n = 1, .node = {POLICY_NODE_ANY}};
-	uint32_t end, parent = POLICY_NO_RULE;
-	bool none_above = at + 1 == chain->n;
-
-	memcpy(from.node, chain->node + at, from.n * sizeof(from.node[0]));
-	if (!none_above)
-		parent = a->witness[chain->node[at + 1]];
-	if (parent != POLICY_NO_RULE && reached(a, &from, parent))
-		return parent;
-	end = policy_rules_find(a->r, &from, &any); /* nothing behind "to *" is reached */
-	for (unsigned i = 0; i < from.n; i++) {
-		uint32_t node = from.node[i];
-
-		for (uint32_t k = a->start[node]; k < a->start[node + 1]; k++) {
-			uint32_t rule = a->order[k];
-
-			if (end != POLICY_NO_RULE && rule > end)
-				break;
-			if (demands(a, rule) && reached(a, &from, rule))
-				return rule;
-		}
-		if (parent == POLICY_NO_RULE && !none_above)
-			break; /* above nobody demands: more patterns cannot change that */
-	}
-	return POLICY_NO_RULE;
-}
-
-/* A recipient whom no rule names falls to the default. */
-static bool
-default_asks(const struct asking *a, const struct policy_chain *from)
-{
-	const struct policy_chain any = {.n = 1, .node = {POLICY_NODE_ANY}};
-
-	return a->gap && policy_rules_find(a->r, from, &any) == POLICY_NO_RULE;
-}
-
-static void
-ask_node(struct asking *a, uint32_t node)
-{
-	struct policy_chain chain, from;
-
-	node_chain(&a->r->from, node, &chain);
-	for (unsigned at = chain.n; at-- > 0;) {
-		uint32_t n = chain.node[at];
-
-		if (a->known[n])
-			continue;
-		a->known[n] = true;
-		a->witness[n] = find_witness(a, &chain, at);
-		from.n = chain.n - at;
-		memcpy(from.node, chain.node + at, from.n * sizeof(from.node[0]));
-		a->r->from.nodes[n].asked =
-			a->witness[n] != POLICY_NO_RULE || default_asks(a, &from);
-	}
-}
-
-static void
-sort_by_sender(struct asking *a, uint32_t nodes)
-{
-	const struct policy_rules *r = a->r;
-
-	for (uint32_t i = 0; i < r->n; i++)
-		if (r->rule[i].enabled)
-			a->start[r->rule[i].from + 1]++;
-	for (uint32_t i = 0; i < nodes; i++)
-		a->start[i + 1] += a->start[i];
-	for (uint32_t i = r->n; i-- > 0;)
-		if (r->rule[i].enabled)
-			a->order[a->start[r->rule[i].from + 1] - ++a->witness[r->rule[i].from]] = i;
-}
-
-bool
-policy_rules_asked(struct policy_rules *r, bool gap_demands)
-{
-	uint32_t nodes = r->from.names.n + POLICY_NODES;
-	struct asking a = {.r = r,
-		.gap = gap_demands,
-		.start = calloc((size_t)nodes + 1, sizeof(*a.start)),
-		.order = calloc((size_t)r->n + 1, sizeof(*a.order)),
-		.witness = calloc(nodes, sizeof(*a.witness)),
-		.known = calloc(nodes, sizeof(*a.known))};
-	bool ok = a.start != NULL && a.order != NULL && a.witness != NULL && a.known != NULL;
-
-	if (ok)
-		sort_by_sender(&a, nodes);
-	for (uint32_t i = 0; ok && i < nodes; i++)
-		if (r->from.nodes[i].pairs > 0)
-			ask_node(&a, i);
-	r->asked_by_default = gap_demands;
-	free(a.start);
-	free(a.order);
-	free(a.witness);
-	free(a.known);
-	return ok;
 }

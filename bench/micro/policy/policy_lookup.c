@@ -7,8 +7,8 @@
  *   parent   one of its parents has
  *   none     no rule matches: the default
  *   hostile  names of 126 labels, as a stranger may send them, and no rule for them
- *   nested   the operator's own worst case: patterns nested 44 deep on either side, each
- *            pair of them a rule, and names below all of them
+ *   nested   the operator's own worst case: patterns nested 44 deep on either side, each pair of
+ *            them a rule (as far as there are rules), and names below all of them
  *
  * Questions come in a scattered order, so a large table pays its cache misses. Cycles are of
  * the time stamp counter. The tables of `nested` replace the last rules of the others.
@@ -91,14 +91,23 @@ fill_rule(struct tables *t, unsigned i)
 		.destination = t->key[i], .level = own ? PST_LEVEL_SECURE : PST_LEVEL_ENCRYPT};
 }
 
-/* Lowest last: no pair that is found early rules out the rest. */
+/*
+ * Each pattern has a low rule with a stranger, so that none can be left out, and the pairs of
+ * them are the last rules, the most special ones behind.
+ */
 static void
 fill_nested(struct tables *t)
 {
 	unsigned i = t->n;
 
+	for (unsigned k = 1; k <= DEEP && 2 * k < t->n; k++) {
+		nested(t->from[2 * k - 2], k);
+		snprintf(t->to[2 * k - 2], sizeof(t->to[0]), "other.example");
+		snprintf(t->from[2 * k - 1], sizeof(t->from[0]), "other.example");
+		nested(t->to[2 * k - 1], k);
+	}
 	for (unsigned f = DEEP; f > 0; f--)
-		for (unsigned r = DEEP; r > 0 && i > 0; r--) {
+		for (unsigned r = DEEP; r > 0 && i > 2 * DEEP; r--) {
 			i--;
 			nested(t->from[i], f);
 			nested(t->to[i], r);

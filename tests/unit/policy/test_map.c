@@ -1,47 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The next-hop map in Postfix's semantics, match names, TLS settings. */
-#include "policy_test.h"
+/* The next-hop map in Postfix's semantics; match names; faults. */
+#include "map_test.h"
 #include <stdlib.h>
-
-/* Hop 0: by the recipient's MX; 1: hosts; 2: the MX of other.example; 3: MX at port 587. */
-static const struct pst_policy_next_hop hops[] = {
-	{.name = "mx", .mx = true, .port = 25},
-	{.name = "hosts"},
-	{.name = "fixed", .mx = true, .mx_domain = "Other.Example.", .port = 25},
-	{.name = "mx587", .mx = true, .port = 587},
-};
-
-static struct pst_policy_conf
-conf_of(const struct pst_policy_entry *e, unsigned n, unsigned hop)
-{
-	static struct pst_policy_route route[4];
-
-	route[hop] = (struct pst_policy_route){"*", hop};
-	return (struct pst_policy_conf){.nroutes = 1,
-		.routes = &route[hop],
-		.nnext_hops = PST_COUNT(hops),
-		.next_hops = hops,
-		.nentries = n,
-		.entries = e};
-}
-
-/* What is demanded of a host of the next hop for mail to that domain. Want stays for d. */
-static void
-demand(const struct pst_policy *p, const char *domain, const char *host, const char *ip,
-	uint16_t port, struct pst_demand *d)
-{
-	struct pst_facts f = {.recipient_domain = pst_span_str(domain)};
-	struct pst_host_facts h = {.name = pst_span_str(host), .port = port};
-	struct pst_verdict v;
-
-	pst_policy_rcpt(p, &f, &v, NULL);
-	cr_assert(v.kind == PST_VERDICT_ROUTE || v.want.exempt);
-	h.next_hop = v.next_hop;
-	if (v.next_hop != 1)
-		h.domain = v.next_hop == 2 ? pst_span_str("other.example") : f.recipient_domain;
-	cr_assert_eq(pst_ip_parse(ip, &h.ip), PST_OK);
-	pst_policy_host(p, &v.want, &h, d, NULL);
-}
 
 static const struct pst_policy_entry by_domain[] = {
 	{.destination = "Example.COM", .level = PST_LEVEL_ENCRYPT},
@@ -91,8 +51,8 @@ static const struct {
 
 Test(map, a_domain_asks_for_itself_and_then_for_its_dotted_parents)
 {
-	struct pst_policy_conf c25 = conf_of(by_domain, PST_COUNT(by_domain), 0);
-	struct pst_policy_conf c587 = conf_of(by_domain, PST_COUNT(by_domain), 3);
+	struct pst_policy_conf c25 = map_conf(by_domain, PST_COUNT(by_domain), 0);
+	struct pst_policy_conf c587 = map_conf(by_domain, PST_COUNT(by_domain), 3);
 	struct pst_policy *p25 = policy_must(&c25), *p587 = policy_must(&c587);
 
 	for (unsigned i = 0; i < PST_COUNT(by_domain_asked); i++) {
@@ -100,10 +60,10 @@ Test(map, a_domain_asks_for_itself_and_then_for_its_dotted_parents)
 		struct pst_demand d;
 
 		/* the MX host is no key: "[bracket.example]" does not count */
-		demand(p25, domain, "bracket.example", "192.0.2.9", 25, &d);
+		map_demand(p25, domain, "bracket.example", "192.0.2.9", 25, &d);
 		cr_expect_eq(d.level, by_domain_asked[i].at25, "%s: %s", domain,
 			pst_level_name(d.level));
-		demand(p587, domain, "bracket.example", "192.0.2.9", 587, &d);
+		map_demand(p587, domain, "bracket.example", "192.0.2.9", 587, &d);
 		cr_expect_eq(d.level, by_domain_asked[i].at587, "%s at 587: %s", domain,
 			pst_level_name(d.level));
 	}
@@ -117,11 +77,11 @@ Test(map, a_next_hop_with_an_mx_domain_is_asked_by_that)
 		{.destination = "other.example", .level = PST_LEVEL_SECURE},
 		{.destination = "example.com", .level = PST_LEVEL_ENCRYPT},
 	};
-	struct pst_policy_conf c = conf_of(e, 2, 2);
+	struct pst_policy_conf c = map_conf(e, 2, 2);
 	struct pst_policy *p = policy_must(&c);
 	struct pst_demand d;
 
-	demand(p, "example.com", "mx.other.example", "192.0.2.9", 25, &d);
+	map_demand(p, "example.com", "mx.other.example", "192.0.2.9", 25, &d);
 	cr_expect_eq(d.level, PST_LEVEL_SECURE);
 	cr_assert_eq(d.nnames, 2);
 	cr_expect(pst_span_ieq_str(d.names[0].name, "other.example") && !d.names[0].subdomains);
@@ -163,14 +123,14 @@ static const struct {
 
 Test(map, a_host_is_asked_in_brackets_with_its_port)
 {
-	struct pst_policy_conf c = conf_of(by_host, PST_COUNT(by_host), 1);
+	struct pst_policy_conf c = map_conf(by_host, PST_COUNT(by_host), 1);
 	struct pst_policy *p = policy_must(&c);
 
 	for (unsigned i = 0; i < PST_COUNT(by_host_asked); i++) {
 		struct pst_demand d;
 
 		/* the recipient's domain is no key of such a next hop */
-		demand(p, "bare.example", by_host_asked[i].host, by_host_asked[i].ip,
+		map_demand(p, "bare.example", by_host_asked[i].host, by_host_asked[i].ip,
 			by_host_asked[i].port, &d);
 		cr_expect_eq(d.level, by_host_asked[i].level, "%s %s:%u: %s", by_host_asked[i].host,
 			by_host_asked[i].ip, by_host_asked[i].port, pst_level_name(d.level));
@@ -190,19 +150,19 @@ Test(map, the_scenario_of_the_source)
 			.match = match},
 	};
 	const struct pst_policy_route routes[] = {{"other.com", 1}, {"*", 0}};
-	struct pst_policy_conf c = conf_of(e, 2, 0);
+	struct pst_policy_conf c = map_conf(e, 2, 0);
 	struct pst_policy *p;
 	struct pst_demand d;
 
 	c.nroutes = 2;
 	c.routes = routes;
 	p = policy_must(&c);
-	demand(p, "ciphermail.com", "mail.ciphermail.com", "192.0.2.1", 25, &d);
+	map_demand(p, "ciphermail.com", "mail.ciphermail.com", "192.0.2.1", 25, &d);
 	cr_expect_eq(d.level, PST_LEVEL_VERIFY);
 	cr_assert_eq(d.nnames, 1);
 	cr_expect(pst_span_ieq_str(d.names[0].name, "mail.ciphermail.com"));
 	cr_expect(pst_span_ieq_str(d.servername, "mail.ciphermail.com"));
-	demand(p, "other.com", "tls.example.com", "192.0.2.2", 25, &d);
+	map_demand(p, "other.com", "tls.example.com", "192.0.2.2", 25, &d);
 	cr_expect_eq(d.level, PST_LEVEL_VERIFY);
 	cr_assert_eq(d.nnames, 1);
 	cr_expect(pst_span_ieq_str(d.names[0].name, "alternative.com"));
@@ -215,16 +175,16 @@ Test(map, none_exempts_one_next_hop_from_a_global_encrypt)
 {
 	const struct pst_policy_entry e[] = {
 		{.destination = "[127.0.0.1]:10025", .level = PST_LEVEL_NONE}};
-	struct pst_policy_conf c = conf_of(e, 1, 1);
+	struct pst_policy_conf c = map_conf(e, 1, 1);
 	struct pst_policy *p;
 	struct pst_demand d;
 
 	c.outbound = PST_LEVEL_ENCRYPT;
 	p = policy_must(&c);
-	demand(p, "any.example", "", "127.0.0.1", 10025, &d);
+	map_demand(p, "any.example", "", "127.0.0.1", 10025, &d);
 	cr_expect_eq(d.level, PST_LEVEL_NONE);
 	cr_expect_not(d.conflict);
-	demand(p, "any.example", "", "127.0.0.1", 25, &d);
+	map_demand(p, "any.example", "", "127.0.0.1", 25, &d);
 	cr_expect_eq(d.level, PST_LEVEL_ENCRYPT);
 	pst_policy_free(p);
 }
@@ -270,7 +230,7 @@ Test(map, agrees_with_postfix_procedure_on_random_maps)
 					(n % 2) * (PST_LEVEL_SECURE - PST_LEVEL_ENCRYPT))};
 			n++;
 		}
-		c = conf_of(e, n, 0);
+		c = map_conf(e, n, 0);
 		p = policy_must(&c);
 		for (unsigned i = 0; i < 60; i++) {
 			char d[40];
@@ -346,20 +306,20 @@ Test(map, the_names_that_a_certificate_must_have)
 {
 	for (unsigned i = 0; i < PST_COUNT(names_cases); i++) {
 		const struct names_case *t = &names_cases[i];
-		struct pst_policy_next_hop own[PST_COUNT(hops)];
-		struct pst_policy_conf c = conf_of(NULL, 0, t->hop);
+		struct pst_policy_next_hop own[MAP_HOPS];
+		struct pst_policy_conf c = map_conf(NULL, 0, t->hop);
 		struct pst_policy *p;
 		struct pst_demand d;
 		char text[500];
 
 		/* the same words as the next hop's own level, */
-		memcpy(own, hops, sizeof(own));
+		memcpy(own, map_hops, sizeof(own));
 		own[t->hop].level = t->level;
 		own[t->hop].nmatch = count(t->match);
 		own[t->hop].match = t->match;
 		c.next_hops = own;
 		p = policy_must(&c);
-		demand(p, t->domain, t->host, t->ip, 25, &d);
+		map_demand(p, t->domain, t->host, t->ip, 25, &d);
 		names_text(&d, text);
 		cr_expect_str_eq(text, t->want, "%u: %s", i, text);
 		cr_expect_eq(d.level, t->level);
@@ -383,23 +343,23 @@ Test(map, the_strongest_level_brings_its_names_and_the_map_wins_among_equals)
 
 	for (unsigned hop = 0; hop < 2; hop++)
 		for (unsigned i = 0; i < PST_COUNT(t); i++) {
-			struct pst_policy_next_hop own[PST_COUNT(hops)];
+			struct pst_policy_next_hop own[MAP_HOPS];
 			struct pst_policy_entry e = {
 				.destination = hop == 0 ? "d.example" : "[mx.d.example]",
 				.level = t[i].map,
 				.nmatch = t[i].map > PST_LEVEL_ENCRYPT,
 				.match = of_map};
-			struct pst_policy_conf c = conf_of(&e, 1, hop);
+			struct pst_policy_conf c = map_conf(&e, 1, hop);
 			struct pst_policy *p;
 			struct pst_demand d;
 
-			memcpy(own, hops, sizeof(own));
+			memcpy(own, map_hops, sizeof(own));
 			own[hop].level = t[i].hop;
 			own[hop].nmatch = t[i].hop > PST_LEVEL_ENCRYPT;
 			own[hop].match = of_hop;
 			c.next_hops = own;
 			p = policy_must(&c);
-			demand(p, "d.example", "mx.d.example", "192.0.2.1", 25, &d);
+			map_demand(p, "d.example", "mx.d.example", "192.0.2.1", 25, &d);
 			cr_expect_eq(d.level, PST_MAX(t[i].map, t[i].hop));
 			cr_assert_eq(d.nnames, 1, "%u", i);
 			cr_expect(pst_span_ieq_str(d.names[0].name, t[i].want), "%u", i);
@@ -419,11 +379,11 @@ Test(map, fingerprints_are_digests)
 		.level = PST_LEVEL_FINGERPRINT,
 		.nmatch = 2,
 		.match = match};
-	struct pst_policy_conf c = conf_of(&e, 1, 0);
+	struct pst_policy_conf c = map_conf(&e, 1, 0);
 	struct pst_policy *p = policy_must(&c);
 	struct pst_demand d;
 
-	demand(p, "d.example", "mx.d.example", "192.0.2.1", 25, &d);
+	map_demand(p, "d.example", "mx.d.example", "192.0.2.1", 25, &d);
 	cr_expect_eq(d.level, PST_LEVEL_FINGERPRINT);
 	cr_expect_eq(d.nnames, 0);
 	cr_assert_eq(d.nfingerprints, 2);
@@ -452,160 +412,15 @@ Test(map, the_server_name_is_the_hosts_unless_the_map_says_otherwise)
 		struct pst_policy_entry e = {.destination = "d.example",
 			.level = PST_LEVEL_MAY,
 			.servername = t[i].servername};
-		struct pst_policy_conf c = conf_of(&e, 1, 0);
+		struct pst_policy_conf c = map_conf(&e, 1, 0);
 		struct pst_policy *p = policy_must(&c);
 		struct pst_demand d;
 
-		demand(p, "d.example", t[i].host, "192.0.2.1", 25, &d);
+		map_demand(p, "d.example", t[i].host, "192.0.2.1", 25, &d);
 		cr_expect(pst_span_ieq_str(d.servername, t[i].want), "%u: %.*s", i,
 			PST_SPAN_FMT(d.servername));
 		pst_policy_free(p);
 	}
-}
-
-/* ---- TLS settings ---- */
-
-static const struct {
-	const char *protocols;
-	uint16_t min, max;
-	const char *fault;
-} protocols[] = {
-	{">=TLSv1.2", 0x0303, 0, NULL},
-	{">=tlsv1.3", 0x0304, 0, NULL},
-	{">=TLSv1", 0x0301, 0, NULL},
-	{"<=TLSv1.2", 0, 0x0303, NULL},
-	{">=TLSv1.2, <=TLSv1.2", 0x0303, 0x0303, NULL},
-	{">=TLSv1:>=TLSv1.2", 0x0303, 0, NULL},
-	{"TLSv1.2", 0x0303, 0x0303, NULL},
-	{"TLSv1.2:TLSv1.3", 0x0303, 0x0304, NULL},
-	{"TLSv1 TLSv1.1", 0x0301, 0x0302, NULL},
-	{"!TLSv1.3", 0, 0x0303, NULL},
-	{"!TLSv1.2", 0x0304, 0, NULL},
-	/* the usual line of old tables does not let old versions in */
-	{"!SSLv2:!SSLv3", 0, 0, NULL},
-	{"!SSLv2, !SSLv3, !TLSv1, !TLSv1.1", 0, 0, NULL},
-	{">=TLSv1, !TLSv1", 0x0302, 0, NULL},
-	{"TLSv1.1:TLSv1.2:!TLSv1.1", 0x0303, 0x0303, NULL},
-	{"TLSv1.1:TLSv1.3", 0, 0, "the protocols leave a gap"},
-	{">=TLSv1.1:!TLSv1.2", 0, 0, "the protocols leave a gap"},
-	{"<=TLSv1.1", 0, 0,
-		"no protocol is left (those before TLSv1.2 must be named or have a floor)"},
-	{"!TLSv1.2:!TLSv1.3", 0, 0,
-		"no protocol is left (those before TLSv1.2 must be named or have a floor)"},
-	{">=TLSv1.3:<=TLSv1.2", 0, 0,
-		"no protocol is left (those before TLSv1.2 must be named or have a floor)"},
-	{"SSLv3", 0, 0, "unsupported_by_crypto_library: SSL versions before TLS 1.0"},
-	{">=SSLv3", 0, 0, "unsupported_by_crypto_library: SSL versions before TLS 1.0"},
-	{"TLSv1.4", 0, 0, "not a protocol: SSLv2, SSLv3, TLSv1, TLSv1.1, TLSv1.2, TLSv1.3"},
-	{"!", 0, 0, "not a protocol: SSLv2, SSLv3, TLSv1, TLSv1.1, TLSv1.2, TLSv1.3"},
-	{">=", 0, 0, "not a protocol: SSLv2, SSLv3, TLSv1, TLSv1.1, TLSv1.2, TLSv1.3"},
-	{">TLSv1.2", 0, 0, "not a protocol: SSLv2, SSLv3, TLSv1, TLSv1.1, TLSv1.2, TLSv1.3"},
-	{"", 0, 0, "no protocol named"},
-	{" , : ", 0, 0, "no protocol named"},
-};
-
-static void
-expect_entry_fault(const struct pst_policy_entry *e, const char *member, const char *fault)
-{
-	struct pst_policy_conf c = conf_of(e, 1, 0);
-	char text[300];
-
-	snprintf(text, sizeof(text), "/map/0/%s: %s\n", member, fault);
-	policy_expect_fault(&c, text);
-}
-
-Test(map, protocols_are_postfix_words_for_one_range)
-{
-	for (unsigned i = 0; i < PST_COUNT(protocols); i++) {
-		struct pst_policy_entry e = {.destination = "d.example",
-			.level = PST_LEVEL_MAY,
-			.protocols = protocols[i].protocols};
-		struct pst_policy_conf c = conf_of(&e, 1, 0);
-		const struct pst_policy_tls *set;
-		struct pst_policy *p;
-		struct pst_demand d;
-
-		if (protocols[i].fault != NULL) {
-			expect_entry_fault(&e, "protocols", protocols[i].fault);
-			continue;
-		}
-		p = policy_must(&c);
-		demand(p, "d.example", "mx.d.example", "192.0.2.1", 25, &d);
-		set = pst_policy_tls(p, d.tls);
-		cr_expect_eq(set->min_version, protocols[i].min, "%s", protocols[i].protocols);
-		cr_expect_eq(set->max_version, protocols[i].max, "%s", protocols[i].protocols);
-		cr_expect_null(set->ciphers);
-		pst_policy_free(p);
-	}
-}
-
-#define HIGH "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+HIGH:HIGH"
-static const struct {
-	const char *ciphers, *exclude, *want, *member;
-} ciphers[] = {
-	{"high", NULL, HIGH, NULL},
-	{"Medium", NULL, HIGH ":MEDIUM", NULL},
-	{"low", NULL, HIGH ":MEDIUM:LOW", NULL},
-	{"high", "aNULL, MD5:kRSA+AES", HIGH ":!aNULL:!MD5:!kRSA+AES", NULL},
-	{NULL, "SHA1", HIGH ":!SHA1", NULL},
-	{"export", NULL, "not a grade: high, medium, low", "ciphers"},
-	{"", NULL, "not a grade: high, medium, low", "ciphers"},
-	{"ALL", NULL, "not a grade: high, medium, low", "ciphers"},
-	{"high", "!aNULL", "not the name of a cipher or of a kind of cipher", "exclude"},
-	{"high", "-aNULL", "not the name of a cipher or of a kind of cipher", "exclude"},
-	{"high", "@SECLEVEL=0", "not the name of a cipher or of a kind of cipher", "exclude"},
-	{NULL, "a;b", "not the name of a cipher or of a kind of cipher", "exclude"},
-};
-
-Test(map, grades_and_exclusions_become_a_cipher_list)
-{
-	for (unsigned i = 0; i < PST_COUNT(ciphers); i++) {
-		struct pst_policy_entry e = {.destination = "d.example",
-			.level = PST_LEVEL_MAY,
-			.ciphers = ciphers[i].ciphers,
-			.exclude = ciphers[i].exclude};
-		struct pst_policy_conf c = conf_of(&e, 1, 0);
-		struct pst_policy *p;
-
-		if (ciphers[i].member != NULL) {
-			expect_entry_fault(&e, ciphers[i].member, ciphers[i].want);
-			continue;
-		}
-		p = policy_must(&c);
-		cr_assert_eq(pst_policy_ntls(p), 2);
-		cr_expect_str_eq(pst_policy_tls(p, 1)->ciphers, ciphers[i].want);
-		pst_policy_free(p);
-	}
-}
-
-Test(map, equal_settings_share_a_set_and_64_sets_are_the_limit)
-{
-	static struct pst_policy_entry e[200];
-	static char names[200][16], exclude[200][16];
-	struct pst_policy_conf c;
-	struct pst_policy *p;
-	struct pst_demand d;
-
-	for (unsigned i = 0; i < 200; i++) {
-		sprintf(names[i], "d%u.example", i);
-		sprintf(exclude[i], "C%u", i % (PST_TLS_SETS_MAX - 1));
-		e[i] = (struct pst_policy_entry){
-			.destination = names[i], .level = PST_LEVEL_ENCRYPT, .exclude = exclude[i]};
-	}
-	c = conf_of(e, 200, 0);
-	p = policy_must(&c);
-	cr_expect_eq(pst_policy_ntls(p), PST_TLS_SETS_MAX);
-	demand(p, "d70.example", "mx", "192.0.2.1", 25, &d);
-	cr_expect_eq(d.tls, 1 + 70 % (PST_TLS_SETS_MAX - 1));
-	demand(p, "unknown.example", "mx", "192.0.2.1", 25, &d);
-	cr_expect_eq(d.tls, 0);
-	cr_expect_eq(pst_policy_tls(p, 0)->min_version, 0);
-	cr_expect_null(pst_policy_tls(p, 0)->ciphers);
-	cr_expect_eq(pst_policy_tls(p, 9999), pst_policy_tls(p, 0));
-	pst_policy_free(p);
-	strcpy(exclude[199], "one-more");
-	policy_expect_fault(&c, "/map/199/protocols: more than 63 different TLS settings in the "
-				"map\n");
 }
 
 /* ---- faults ---- */
@@ -655,10 +470,10 @@ static const struct {
 Test(map, faults_name_the_member)
 {
 	for (unsigned i = 0; i < PST_COUNT(faults); i++) {
-		struct pst_policy_conf c = conf_of(&faults[i].e, 1, 0);
+		struct pst_policy_conf c = map_conf(&faults[i].e, 1, 0);
 
 		if (faults[i].member != NULL)
-			expect_entry_fault(&faults[i].e, faults[i].member, faults[i].fault);
+			map_expect_fault(&faults[i].e, faults[i].member, faults[i].fault);
 		else
 			pst_policy_free(policy_must(&c));
 	}
@@ -715,14 +530,14 @@ Test(map, seventeen_names_are_too_many)
 	static const char *match[17];
 	struct pst_policy_entry e = {
 		.destination = "a.example", .level = PST_LEVEL_SECURE, .match = match};
-	struct pst_policy_conf c = conf_of(&e, 1, 0);
+	struct pst_policy_conf c = map_conf(&e, 1, 0);
 
 	for (unsigned i = 0; i < 17; i++)
 		match[i] = "a.example";
 	e.nmatch = 16;
 	pst_policy_free(policy_must(&c));
 	e.nmatch = 17;
-	expect_entry_fault(&e, "match", "more than 16");
+	map_expect_fault(&e, "match", "more than 16");
 }
 
 static const struct {
@@ -743,7 +558,7 @@ Test(map, the_same_destination_in_another_spelling_is_a_fault)
 		const struct pst_policy_entry e[] = {
 			{.destination = twice[i].a, .level = PST_LEVEL_MAY},
 			{.destination = twice[i].b, .level = PST_LEVEL_MAY}};
-		struct pst_policy_conf c = conf_of(e, 2, 0);
+		struct pst_policy_conf c = map_conf(e, 2, 0);
 		char text[200];
 
 		snprintf(text, sizeof(text),
@@ -757,7 +572,7 @@ Test(map, a_destination_of_255_bytes_with_and_without_a_port)
 {
 	char name[400];
 	struct pst_policy_entry e = {.destination = name, .level = PST_LEVEL_SECURE};
-	struct pst_policy_conf c = conf_of(&e, 1, 3);
+	struct pst_policy_conf c = map_conf(&e, 1, 3);
 	struct pst_policy *p;
 	struct pst_demand d;
 
@@ -767,15 +582,15 @@ Test(map, a_destination_of_255_bytes_with_and_without_a_port)
 	strcpy(name + 249, ":587");
 	p = policy_must(&c);
 	name[249] = 0;
-	demand(p, name, "mx", "192.0.2.1", 587, &d);
+	map_demand(p, name, "mx", "192.0.2.1", 587, &d);
 	cr_expect_eq(d.level, PST_LEVEL_SECURE);
 	pst_policy_free(p);
 	strcpy(name + 249, "a:587");
-	expect_entry_fault(&e, "destination", "longer than 255 bytes");
+	map_expect_fault(&e, "destination", "longer than 255 bytes");
 	memset(name + 249, 'a', 10);
 	name[256] = 0;
-	expect_entry_fault(&e, "destination", "longer than 255 bytes");
+	map_expect_fault(&e, "destination", "longer than 255 bytes");
 	memset(name, '[', 399);
 	name[399] = 0;
-	expect_entry_fault(&e, "destination", "longer than 255 bytes");
+	map_expect_fault(&e, "destination", "longer than 255 bytes");
 }
