@@ -114,7 +114,8 @@ class World:
     def hosts(self, tls):
         port = 465 if tls == "implicit" else 25
         out = []
-        for priority, name in enumerate(self.rng.sample(list(HOSTS), self.rng.choice((1, 1, 2, 3)))):
+        some = self.rng.sample(list(HOSTS), self.rng.choice((1, 1, 2, 3)))
+        for priority, name in enumerate(some):
             # mx-six has no 465: there it is one more dead host.
             host = {"name": name, "port": port, "priority": 10 * priority}
             if self.often(0.7):
