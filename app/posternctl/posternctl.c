@@ -131,11 +131,22 @@ usage(FILE *to)
 	      "      --if-generation N   what changes: only if that generation runs\n"
 	      "      --note TEXT         what changes: for the history\n"
 	      "      --dry-run           policy import: only say what would change\n"
+	      "      --id ID             rule add: its id; by default the smallest free number\n"
+	      "      --at N              rule add: its position\n"
+	      "      --before ID         rule add: in front of that rule\n"
+	      "      --after ID          rule add: behind that rule\n"
+	      "      --from ADDRESS      explain: the sender; <> is the null sender\n"
+	      "      --to ADDRESS        explain: the recipient\n"
+	      "      --client ADDRESS    explain: the client's address\n"
+	      "      --listener NAME     explain: where it comes to\n"
+	      "      --tls               explain: the client has TLS up\n"
+	      "      --plain             explain: it has not (the default)\n"
+	      "      --live              explain: try the next hop\n"
 	      "      --now               stop: cut what runs\n"
 	      "  -V, --version           print the version and exit\n"
 	      "\nexit codes: 0 answered, 1 error from the gateway, 2 usage, 3 cannot connect,\n"
-	      "4 configuration refused, 5 another generation runs, 6 no such thing, 7 predefined:\n"
-	      "clone it, 8 the name is taken or in use\n",
+	      "4 configuration refused, 5 another generation runs, 6 no such thing,\n"
+	      "7 predefined: clone it, 8 name taken, or in use\n",
 		to);
 	return EXIT_USAGE;
 }
