@@ -41,18 +41,20 @@ admit_address(struct shard *sh, const struct pst_ip *ip)
 	return true;
 }
 
-bool
+enum admitted
 admit_session(struct shard *sh, const struct pst_ip *ip)
 {
+	enum admitted verdict = ADMIT_FULL;
 	unsigned limit = sh->snap->cfg->limits.sessions;
 	unsigned live = atomic_fetch_add_explicit(&sh->relay->live, 1, memory_order_relaxed);
 
 	if (limit != 0 && live >= limit)
 		refused(sh, PST_LIMIT_SESSIONS);
-	else if (admit_address(sh, ip))
-		return true;
-	atomic_fetch_sub_explicit(&sh->relay->live, 1, memory_order_relaxed);
-	return false;
+	else
+		verdict = admit_address(sh, ip) ? ADMIT_OK : ADMIT_TOO_MANY;
+	if (verdict != ADMIT_OK)
+		atomic_fetch_sub_explicit(&sh->relay->live, 1, memory_order_relaxed);
+	return verdict;
 }
 
 void

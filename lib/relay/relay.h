@@ -217,7 +217,8 @@ struct errand {
 	const struct route_class *cls; /* NULL: nothing yet */
 	struct pst_want want;          /* policy's, but for the host's own part */
 	enum pst_tls_pfs pfs;
-	char *domain; /* mx: whose; else NULL. The errand's own */
+	char *domain;                           /* mx: whose; else NULL. The errand's own */
+	const struct pst_config_dataplane *own; /* our own addresses, which no MX may be; or NULL */
 };
 /* The verdict's; domain: the recipient's. PST_NOMEM. */
 enum pst_rc errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
@@ -236,6 +237,7 @@ struct targets {
 	unsigned n, next;
 	struct target *e;
 	enum pst_names_status status; /* why there are none */
+	bool loops;                   /* the best MX is this gateway */
 	const char *why;              /* static */
 };
 
@@ -699,8 +701,9 @@ void generations_fini(struct pst_relay *r);
 
 /* ---- limits (admit.c) ---- */
 
-/* True: counted; admit_leave when it ends. */
-bool admit_session(struct shard *sh, const struct pst_ip *ip);
+enum admitted { ADMIT_OK, ADMIT_FULL, ADMIT_TOO_MANY /* of this address */ };
+/* ADMIT_OK: counted; admit_leave when it ends. */
+enum admitted admit_session(struct shard *sh, const struct pst_ip *ip);
 void admit_leave(struct shard *sh, const struct pst_ip *ip);
 /* True: counted in s->tls_began until admit_handshake_over, which may be called anyway. */
 bool admit_handshake(struct session *s);

@@ -164,13 +164,15 @@ begin_tls(struct session *s)
 
 /* A 421 where the client can read it, and no session. */
 static void
-turn_away(struct shard *sh, struct pst_tcp_conn *conn, int index)
+turn_away(struct shard *sh, struct pst_tcp_conn *conn, int index, enum admitted why)
 {
-	static const char text[] = "421 4.3.2 Too busy, try again later\r\n";
+	const char *text = why == ADMIT_TOO_MANY
+				   ? "421 4.7.0 Too many connections, try again later\r\n"
+				   : "421 4.3.2 Too busy, try again later\r\n";
 
 	sh->c.sessions_refused++;
 	if (index >= 0 && sh->snap->cfg->listeners[index].tls != PST_CONFIG_TLS_IMPLICIT)
-		(void)pst_tcp_write(conn, text, sizeof(text) - 1);
+		(void)pst_tcp_write(conn, text, strlen(text));
 	pst_tcp_close(conn);
 }
 
@@ -289,6 +291,7 @@ session_accept(struct shard *sh, struct pst_tcp_conn *conn)
 {
 	const struct bound *b = pst_tcp_conn_listener(conn);
 	struct pst_ip ip = pst_tcp_remote(conn).ip;
+	enum admitted verdict = ADMIT_FULL;
 	struct session *s = NULL;
 
 	if (dropped(sh, b->index)) {
@@ -296,13 +299,15 @@ session_accept(struct shard *sh, struct pst_tcp_conn *conn)
 		pst_tcp_abort(conn);
 		return;
 	}
-	if (!sh->draining && b->index >= 0 && admit_session(sh, &ip)) {
+	if (!sh->draining && b->index >= 0)
+		verdict = admit_session(sh, &ip);
+	if (verdict == ADMIT_OK) {
 		s = session_new(sh, conn, (unsigned)b->index);
 		if (s == NULL)
 			admit_leave(sh, &ip);
 	}
 	if (s == NULL) {
-		turn_away(sh, conn, b->index);
+		turn_away(sh, conn, b->index, verdict);
 		return;
 	}
 	if (!ask_client_name(s))

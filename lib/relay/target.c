@@ -19,7 +19,7 @@ errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
 	const struct pst_config_next_hop *c = cls->hop;
 	char text[PST_DOMAIN_TEXT];
 
-	*e = (struct errand){.cls = cls, .want = v->want};
+	*e = (struct errand){.cls = cls, .want = v->want, .own = &sn->cfg->dataplane};
 	/* W1: an action that does not look into TLS asks none of next hops either; a demand for
 	 * it is then a conflict. Of a next hop that always has TLS nothing is asked. */
 	if (!sn->cfg->actions[sn->cfg->listeners[listener].action].inspect &&
@@ -75,6 +75,7 @@ add(struct targets *t, const struct pst_ip *ip, uint16_t port, uint16_t priority
 
 struct building {
 	struct targets *t;
+	const struct errand *to;
 	names_source *source;
 	void *arg;
 	uint64_t seed;
@@ -117,22 +118,56 @@ add_host(struct building *b, const struct pst_config_host *h)
 		b->ok &= add(b->t, &a->e[i].ip, h->port, h->priority, h->name);
 }
 
+static bool
+is_ours(const struct pst_config_dataplane *own, const struct pst_ip *ip)
+{
+	for (unsigned p = 0; own != NULL && p < own->nports; p++) {
+		for (unsigned i = 0; i < own->ports[p].naddresses; i++) {
+			if (pst_ip_eq(&own->ports[p].addresses[i].ip, ip))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * RFC 5321 5.1: "The relay host MUST then inspect the list for any of the names or addresses by
+ * which it might be known in mail transactions. If a matching record is found, all records at
+ * that preference level and higher-numbered ones MUST be discarded from consideration."
+ * That level; PREFERENCES if there is none.
+ */
+#define PREFERENCES 65536u
+static unsigned
+own_preference(const struct building *b, const struct pst_names_answer *a)
+{
+	unsigned best = PREFERENCES;
+
+	for (unsigned i = 0; i < a->n; i++) {
+		if (is_ours(b->to->own, &a->e[i].ip))
+			best = PST_MIN(best, (unsigned)a->e[i].preference);
+	}
+	return best;
+}
+
 /* RFC 5321 5.1: in the order of preference, equals in random order. */
 static void
 add_mx(struct building *b, const char *domain, uint16_t port)
 {
 	const struct pst_names_answer *a = ask(b, PST_NAMES_MX, domain);
 	struct pst_names_answer *mine;
+	unsigned before;
 
 	if (a == NULL || a->n == 0)
 		return;
+	before = own_preference(b, a);
+	b->t->loops = before < PREFERENCES;
 	mine = pst_names_copy(a);
 	if (mine == NULL) {
 		b->ok = false;
 		return;
 	}
 	pst_names_shuffle(mine, b->seed);
-	for (unsigned i = 0; i < mine->n; i++)
+	for (unsigned i = 0; i < mine->n && mine->e[i].preference < before; i++)
 		b->ok &= add(b->t, &mine->e[i].ip, port, mine->e[i].preference, mine->e[i].name);
 	free(mine);
 }
@@ -156,7 +191,8 @@ targets_build(struct targets *t, const struct errand *to, names_source *source, 
 	uint64_t seed, bool *ok)
 {
 	const struct pst_config_next_hop *c = to->cls->hop;
-	struct building b = {.t = t, .source = source, .arg = arg, .seed = seed, .ok = true};
+	struct building b = {
+		.t = t, .to = to, .source = source, .arg = arg, .seed = seed, .ok = true};
 	struct pst_ip ip;
 
 	targets_clear(t);
@@ -185,6 +221,9 @@ names_verdict(const struct targets *t, const struct errand *to)
 {
 	bool recipients = to->cls->hop->mx && to->cls->hop->mx_domain == NULL;
 
+	/* RFC 3463 X.4.6: "Routing loop detected" */
+	if (t->loops)
+		return (struct names_verdict){554, "5.4.6", "The mail would come back to us"};
 	if (recipients && t->status == PST_NAMES_NULL_MX)
 		return (struct names_verdict){556, "5.1.10", "The domain does not accept mail"};
 	if (recipients && t->status == PST_NAMES_NONE)

@@ -28,7 +28,7 @@ Test(limits, one_address_may_hold_so_many_sessions_and_no_more, .init = setup)
 	a = site_client(&s);
 	site_client(&s);
 	b = site_connect(&s);
-	peer_expect(b, "421 4.3.2", 5000);
+	peer_expect(b, "421 4.7.0", 5000);
 	cr_assert(peer_ends(b, 5000));
 	cr_assert_eq(refused(PST_LIMIT_SESSIONS_PER_ADDRESS), 1);
 	peer_send(a, "QUIT\r\n");
