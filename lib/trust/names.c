@@ -111,10 +111,13 @@ servers_check(const struct pst_names_conf *conf, char *err, size_t errlen)
 	return PST_OK;
 }
 
+/* What libunbound's context is made of: it takes neither servers nor TTLs later. */
 static bool
-servers_same(const struct pst_names *n, const struct pst_names_conf *conf)
+context_same(const struct pst_names *n, const struct pst_names_conf *conf)
 {
 	if (n->nservers != conf->nservers || (n->nservers == 0 && n->resolv != resolv_stamp()))
+		return false;
+	if (n->max_ttl != names_max_ttl(conf) || n->negative_ttl != names_negative_ttl(conf))
 		return false;
 	for (unsigned i = 0; i < n->nservers; i++) {
 		if (strcmp(n->servers[i], conf->servers[i]) != 0)
@@ -124,8 +127,10 @@ servers_same(const struct pst_names *n, const struct pst_names_conf *conf)
 }
 
 static void
-servers_note(struct pst_names *n, const struct pst_names_conf *conf)
+context_note(struct pst_names *n, const struct pst_names_conf *conf)
 {
+	n->max_ttl = names_max_ttl(conf);
+	n->negative_ttl = names_negative_ttl(conf);
 	n->nservers = conf->nservers;
 	n->resolv = resolv_stamp();
 	for (unsigned i = 0; i < n->nservers; i++)
@@ -144,8 +149,8 @@ settings(const struct pst_names_conf *conf)
 	return (struct names_settings){
 		.timeout = or_default(conf->timeout_ms, 5000) * PST_NS_PER_MS,
 		.capacity = or_default(conf->cache, 10000),
-		.ttls = {.max = or_default(conf->max_ttl_s, 86400),
-			.negative = or_default(conf->negative_ttl_s, 300),
+		.ttls = {.max = names_max_ttl(conf),
+			.negative = names_negative_ttl(conf),
 			.failure = or_default(conf->failure_ttl_s, 5)}};
 }
 
@@ -233,7 +238,7 @@ names_new(const struct pst_names_conf *conf, unsigned nworkers, uint64_t (*clock
 	n->resolver = resolver_new(n, &s, u);
 	if (n->resolver == NULL || start_thread(n) != 0)
 		goto fail;
-	servers_note(n, conf);
+	context_note(n, conf);
 	return n;
 fail:
 	if (n->resolver == NULL)
@@ -262,13 +267,13 @@ pst_names_configure(
 		return PST_NOMEM;
 	}
 	ch->settings = settings(conf);
-	if (!servers_same(n, conf)) {
+	if (!context_same(n, conf)) {
 		ch->upstream = upstream_new(conf, err, errlen);
 		if (ch->upstream == NULL) {
 			free(ch);
 			return PST_INVAL;
 		}
-		servers_note(n, conf);
+		context_note(n, conf);
 		/* From here on nobody finds what the old servers said. */
 		atomic_fetch_add_explicit(&n->generation, 1, memory_order_release);
 	}

@@ -99,6 +99,7 @@ struct pst_names {
 	char servers[PST_NAMES_SERVERS][64]; /* of the last configuration */
 	unsigned nservers;
 	uint64_t resolv; /* resolv.conf as it was read */
+	uint32_t max_ttl, negative_ttl;
 	pthread_t thread;
 
 	uint64_t (*clock)(void); /* ns; pst_now_ns but in tests */

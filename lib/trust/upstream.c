@@ -28,9 +28,9 @@ sockets(void)
 }
 
 static int
-set_options(struct ub_ctx *ub)
+set_options(struct ub_ctx *ub, const struct pst_names_conf *conf)
 {
-	char n[16];
+	char n[16], max[16], negative[16];
 	const char *const options[][2] = {
 		{"outgoing-range:", n},
 		{"outgoing-num-tcp:", "32"},
@@ -41,6 +41,9 @@ set_options(struct ub_ctx *ub)
 		/* A server that was dead is tried again within the minute, not the quarter. */
 		{"infra-host-ttl:", "60"},
 		{"infra-keep-probing:", "yes"},
+		/* libunbound has a cache of its own beneath ours: it keeps nothing longer. */
+		{"cache-max-ttl:", max},
+		{"cache-max-negative-ttl:", negative},
 		{"msg-cache-size:", "4m"},
 		{"rrset-cache-size:", "8m"},
 		{"verbosity:", "0"},
@@ -48,6 +51,8 @@ set_options(struct ub_ctx *ub)
 	};
 
 	snprintf(n, sizeof(n), "%u", sockets());
+	snprintf(max, sizeof(max), "%u", names_max_ttl(conf));
+	snprintf(negative, sizeof(negative), "%u", names_negative_ttl(conf));
 	for (size_t i = 0; i < PST_COUNT(options); i++) {
 		int rc = ub_ctx_set_option(ub, options[i][0], options[i][1]);
 
@@ -89,7 +94,7 @@ upstream_new(const struct pst_names_conf *conf, char *err, size_t errlen)
 	}
 	/* Nothing of it may reach standard error, which is nobody's log. */
 	ub_ctx_debugout(u->ub, NULL);
-	rc = set_options(u->ub);
+	rc = set_options(u->ub, conf);
 	if (rc != 0)
 		snprintf(err, errlen, "libunbound: %s", ub_strerror(rc));
 	else if (set_servers(u->ub, conf, err, errlen) == PST_OK) {

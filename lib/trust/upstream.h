@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * libunbound: the only file that knows it. One context has the servers of one configuration,
- * which cannot change once it was used; other servers are another context.
+ * libunbound: the only file that knows it. One context has the servers and TTLs of one
+ * configuration, which cannot change once it was used; others are another context.
  *
  * libunbound resolves on a thread of its own, started by the first look-up from the thread that
  * makes it, whose signal mask and cores it inherits. It has no time-out for a look-up: one that
@@ -15,6 +15,19 @@
 #include "chain.h"
 
 struct upstream;
+
+/* Of the configuration, the defaults filled in. */
+static inline uint32_t
+names_max_ttl(const struct pst_names_conf *conf)
+{
+	return conf->max_ttl_s != 0 ? conf->max_ttl_s : 86400;
+}
+
+static inline uint32_t
+names_negative_ttl(const struct pst_names_conf *conf)
+{
+	return conf->negative_ttl_s != 0 ? conf->negative_ttl_s : 300;
+}
 
 struct upstream *upstream_new(const struct pst_names_conf *conf, char *err, size_t errlen);
 /* Look-ups under way are forgotten: their replies never come. */

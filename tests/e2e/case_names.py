@@ -234,3 +234,22 @@ def without_any_dns_server_mail_to_fixed_hosts_goes_on(t):
     with t.client() as c:
         assert c.banner.code == 220
     assert time.monotonic() - begin < 1
+
+
+@case(timeout=40)
+def an_answer_lives_no_longer_than_the_operator_says(t):
+    first, second = t.hop(addr=HOST[21]), t.hop(addr=HOST[22])
+    zone = {"relay.example.net": {"A": [HOST[21]], "ttl": 600}}
+    with Dns(zone=zone, ns=t.lab.gw) as dns:
+        conf = directly(t, dns, max_ttl=1, negative_ttl=1)
+        conf["next_hops"]["out"] = hosts(("relay.example.net", None, 25))
+        conf["next_hops"]["late"] = hosts(("late.example.net", None, 25))
+        conf["routes"].append({"domain": "late.example", "next_hop": "late"})
+        t.gateway(conf)
+        assert refusal(t, "x.example") == "sent" and first.complete()
+        assert refusal(t, "late.example").startswith("451")
+        # The zone says ten minutes, and a minute for what is not there.
+        dns.set("relay.example.net", {"A": [HOST[22]]})
+        dns.set("late.example.net", {"A": [HOST[22]]})
+        assert wait_for(lambda: refusal(t, "x.example") == "sent" and second.complete(), 10, 0.5)
+        assert wait_for(lambda: refusal(t, "late.example") == "sent", 10, 0.5)

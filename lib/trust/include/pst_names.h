@@ -72,7 +72,8 @@ struct pst_names;
 
 struct pst_names *pst_names_new(
 	const struct pst_names_conf *conf, unsigned nworkers, char *err, size_t errlen);
-/* Takes effect for questions to come; what is cached stays unless the servers changed. */
+/* Takes effect for questions to come; what is cached stays unless the servers, max_ttl_s or
+ * negative_ttl_s changed. */
 enum pst_rc pst_names_configure(
 	struct pst_names *n, const struct pst_names_conf *conf, char *err, size_t errlen);
 /* No worker asks or looks up any more, and no answer of a look-up is in use. Asks that are open
