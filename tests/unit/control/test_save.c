@@ -104,3 +104,23 @@ Test(save, what_cannot_be_written_is_said_and_the_old_file_stays)
 	cr_expect_not_null(strstr(err, "No such file"), "%s", err);
 	cr_expect(!pst_document_save(dir, "x", err, sizeof(err)), "a directory is no file");
 }
+
+/* What is indented beyond what the parser takes is written without blanks. */
+Test(save, a_document_that_is_too_large_with_blanks_goes_without)
+{
+	json_t *list = json_array();
+	char *file, *small;
+
+	for (unsigned i = 0; i < (3u << 20); i++)
+		json_array_append_new(list, json_true());
+	file = pst_document_file(list);
+	cr_assert_not_null(file);
+	cr_expect_eq(strncmp(file, "[true,true", 10), 0);
+	json_array_clear(list);
+	json_array_append_new(list, json_true());
+	small = pst_document_file(list);
+	cr_expect_str_eq(small, "[\n  true\n]\n");
+	json_decref(list);
+	free(file);
+	free(small);
+}
