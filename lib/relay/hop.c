@@ -215,6 +215,14 @@ hop_judge(struct hop *h, const struct errand *to)
 	h->demand_key = demand_digest(&h->demand, h->part);
 }
 
+/* S4: a connection in clear for that reason alone serves only while the reason is remembered. */
+static bool
+still_broken(const struct hop *h, const struct snapshot *sn)
+{
+	return sn->cfg->policy.broken_tls.enabled &&
+	       broken_has(h->sh->relay->broken, &h->at.ip, false, h->sh->now_ms);
+}
+
 bool
 hop_suits(const struct hop *h, const struct snapshot *sn, const struct errand *to)
 {
@@ -222,6 +230,8 @@ hop_suits(const struct hop *h, const struct snapshot *sn, const struct errand *t
 
 	if (strcmp(h->cls->key, to->cls->key) != 0 || (h->domain == NULL) != (to->domain == NULL) ||
 		(h->domain != NULL && strcmp(h->domain, to->domain) != 0))
+		return false;
+	if (h->plain && !still_broken(h, sn))
 		return false;
 	as.snap = (struct snapshot *)(uintptr_t)sn;
 	hop_judge(&as, to);

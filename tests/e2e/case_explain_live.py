@@ -168,6 +168,28 @@ def explain_live_knows_that_broken_tls_may_end_in_clear(t):
 
 
 @case(timeout=40)
+def a_kept_connection_in_clear_does_not_outlive_the_memory_of_broken_tls(t):
+    hop = servers(t)["broken"]
+    conf = configure(t)
+    conf["policy"] = {"broken_tls": {"enabled": True}}
+    t.gateway(conf)
+
+    def send():
+        with t.client(ca=t.ca) as c:
+            c.begin()
+            r = c.mail("a@client.example", ["b@broken-may.example"], b"x\r\n")
+            assert r.code == 250, r
+        return [c.tls is not None for c in hop.conns for _ in c.messages]
+
+    assert send() == [False]
+    assert send() == [False, False]
+    assert len(hop.conns) == 2, "the second mail takes the connection of the first"
+    hop.ctx.maximum_version = ssl.TLSVersion.TLSv1_3  # it was repaired, and the operator says so
+    assert t.gw.ctl("broken-tls", "flush").split()[0] == "1"
+    assert send() == [False, False, True]
+
+
+@case(timeout=40)
 def a_map_entry_of_an_address_holds_for_a_host_that_dns_gave(t):
     """Its TLS settings too: the next hop's own are made before the address is known."""
     h = t.hop(addr=ADDRESSES["good"])
