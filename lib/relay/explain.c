@@ -100,22 +100,20 @@ find_client_name(struct inquiry *i)
 	free(a);
 }
 
-/* The view's keywords say what its sessions begin with. */
+/* The view's keywords say what its sessions begin with; then as session_open goes on. */
 static bool
 starttls_offered(const struct inquiry *i)
 {
-	const struct pst_policy *p = i->sn->policy->policy;
 	const struct pst_config_listener *ln = &i->sn->cfg->listeners[i->listener];
-	bool never = (i->facts.client_listed & PST_LISTED_NEVER) != 0;
-	bool mirrored = !mirror_wanted(i->sn, ln, i->facts.client_listed) ||
-			atomic_load(&i->r->shards[0].mirror.offered);
+	uint32_t keywords = i->sn->views[0].listeners[i->listener].keywords;
+	unsigned listed = i->facts.client_listed;
 
-	return mirrored &&
-	       (i->sn->views[0].listeners[i->listener].keywords & PST_SMTP_STARTTLS) != 0 &&
-	       !never &&
-	       !session_tls_broken(i->r, i->sn, &i->q->client, i->facts.client_listed,
-		       pst_now_ns() / PST_NS_PER_MS) &&
-	       ln->tls == PST_CONFIG_TLS_STARTTLS && !pst_policy_sender_none(p);
+	if ((keywords & PST_SMTP_STARTTLS) == 0 || !session_may_encrypt(i->sn, listed))
+		return false;
+	if (mirror_wanted(i->sn, ln, listed) && !atomic_load(&i->r->shards[0].mirror.offered))
+		return false;
+	return !session_tls_broken(
+		i->r, i->sn, &i->q->client, listed, pst_now_ns() / PST_NS_PER_MS);
 }
 
 static enum pst_rc

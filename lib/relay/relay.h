@@ -509,6 +509,8 @@ struct session {
 };
 
 void session_accept(struct shard *sh, struct pst_tcp_conn *conn);
+/* Does policy let STARTTLS be offered to a client of these lists? */
+bool session_may_encrypt(const struct snapshot *sn, unsigned listed);
 /* S4, client leg: its TLS failed lately, and nobody may have to demand it. */
 bool session_tls_broken(const struct pst_relay *r, const struct snapshot *sn,
 	const struct pst_ip *ip, unsigned listed, uint64_t now_ms);

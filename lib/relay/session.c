@@ -176,6 +176,14 @@ turn_away(struct shard *sh, struct pst_tcp_conn *conn, int index, enum admitted 
 	pst_tcp_close(conn);
 }
 
+bool
+session_may_encrypt(const struct snapshot *sn, unsigned listed)
+{
+	if ((listed & PST_LISTED_NEVER) != 0)
+		return false;
+	return (listed & PST_LISTED_REQUIRED) != 0 || !pst_policy_sender_none(sn->policy->policy);
+}
+
 static bool
 tls_demand_possible(const struct snapshot *sn, unsigned listed)
 {
@@ -222,7 +230,7 @@ session_open(struct session *s)
 
 	s->listed = pst_policy_client(p, &ip, pst_span_str(name));
 	s->smtp.tls_first = pst_policy_tls_first(p, s->listed);
-	s->smtp.starttls_off = (s->listed & PST_LISTED_NEVER) != 0;
+	s->smtp.starttls_off = !session_may_encrypt(s->snap, s->listed);
 	if (session_tls_broken(s->sh->relay, s->snap, &ip, s->listed, s->sh->now_ms)) {
 		s->smtp.starttls_off = true;
 		s->sh->c.broken_tls_used++;

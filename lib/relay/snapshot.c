@@ -129,8 +129,7 @@ view_listener(struct view_listener *v, const struct snapshot *sn, unsigned i, co
 {
 	const struct pst_config *cfg = sn->cfg;
 	const struct pst_config_listener *ln = &cfg->listeners[i];
-	bool starttls = sn->listeners[i] != NULL && ln->tls == PST_CONFIG_TLS_STARTTLS &&
-			!pst_policy_sender_none(sn->policy->policy);
+	bool starttls = sn->listeners[i] != NULL && ln->tls == PST_CONFIG_TLS_STARTTLS;
 	uint32_t all = PST_SMTP_PIPELINING | PST_SMTP_SIZE | PST_SMTP_8BITMIME |
 		       PST_SMTP_ENHANCEDSTATUSCODES | PST_SMTP_SMTPUTF8 | PST_SMTP_DSN |
 		       PST_SMTP_CHUNKING | (starttls ? PST_SMTP_STARTTLS : 0);

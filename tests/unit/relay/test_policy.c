@@ -335,3 +335,26 @@ Test(policy, a_pooled_plain_connection_does_not_serve_who_demands_tls, .init = s
 	cr_assert_null(site_accept(&s, SITE_HOP_A, 1000), "the plain one is there for this");
 	site_fini(&s);
 }
+
+Test(policy, where_no_sender_is_asked_starttls_is_not_offered_but_to_who_must, .init = setup)
+{
+	static const char *list[] = {"192.0.2.2"};
+	struct peer *c;
+
+	rule.sender = PST_SENDER_NONE;
+	s.cfg.policy.default_sender = PST_SENDER_NONE;
+	site_start(&s);
+	c = site_client(&s);
+	peer_send(c, "EHLO c.example\r\n");
+	cr_assert(!peer_hears(c, "STARTTLS", 1000));
+	site_fini(&s);
+
+	setup();
+	rule.enabled = false;
+	s.cfg.policy.default_sender = PST_SENDER_NONE;
+	s.cfg.policy.nrequired = 1;
+	s.cfg.policy.required = list;
+	site_start(&s);
+	(void)client(true);
+	site_fini(&s);
+}
