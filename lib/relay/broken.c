@@ -32,12 +32,14 @@ struct broken *
 broken_new(void)
 {
 	struct broken *b = calloc(1, sizeof(*b));
+	struct pst_rand random;
 
 	if (b == NULL)
 		return NULL;
+	pst_rand_init(&random);
 	rte_spinlock_init(&b->lock);
 	TAILQ_INIT(&b->ages);
-	b->key = (struct pst_sipkey){{(uintptr_t)b, 0x706f737465726e}};
+	b->key = random.key;
 	return b;
 }
 
