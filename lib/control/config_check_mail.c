@@ -74,12 +74,21 @@ check_listener_tls(struct pst_config_walk *w, const struct pst_config_listener *
 			w, "action", "the implicit_profile of action \"%s\" %s", a->name, fault);
 }
 
+/* W2: "SMTP proxy listens on ports 25 and 465 (default)". */
+static void
+default_tls_support(const json_t *obj, struct pst_config_listener *l)
+{
+	if (!pst_said(obj, "port") && !pst_said(obj, "tls") && !pst_said(obj, "tls_support"))
+		l->tls_support = PST_TLS_SUPPORT_ENABLED;
+}
+
 static void
 check_tls_support(struct pst_config_walk *w, const json_t *obj, const struct pst_config_listener *l)
 {
 	if (pst_said(obj, "tls") && pst_said(obj, "tls_support"))
 		pst_config_fault(w, "tls", "and \"tls_support\" exclude each other");
-	if (pst_said(obj, "implicit_port") && !pst_said(obj, "tls_support"))
+	if (pst_said(obj, "implicit_port") && !pst_said(obj, "tls_support") &&
+		l->tls_support == PST_TLS_SUPPORT_UNSET)
 		pst_config_fault(w, "implicit_port", "needs \"tls_support\"");
 	if (l->tls_support == PST_TLS_SUPPORT_ENABLED && l->implicit_port == l->at.port &&
 		!pst_config_faulty(w, w->pointer))
@@ -101,6 +110,7 @@ pst_check_listener(struct pst_config_walk *w, const json_t *obj, void *at)
 {
 	struct pst_config_listener *l = at;
 
+	default_tls_support(obj, l);
 	check_listener_address(w, obj, l);
 	check_tls_support(w, obj, l);
 	check_listener_tls(w, l);

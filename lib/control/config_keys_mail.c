@@ -41,7 +41,7 @@ static const struct pst_key listener_keys[] = {
 		.help = "`none`; `starttls` offers it; `implicit` begins with the handshake."},
 	{ENUM("tls_support", pst_config_listener, tls_support, tls_support_words,
 		 PST_TLS_SUPPORT_UNSET),
-		.absent = "`port` alone, as `tls` says",
+		.absent = "`enabled` where neither `port` nor `tls` is said, else `port` alone",
 		.help = "Instead of `tls`: `disabled` is `port` with STARTTLS; `enabled` is that "
 			"and `implicit_port`; `required` is `implicit_port` alone, with `port` "
 			"closed."},

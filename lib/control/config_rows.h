@@ -58,6 +58,7 @@
 	.max_items = most
 #define LATER(key)   .name = key, .kind = PST_KEY_LATER
 #define REFUSED(key) .name = key, .kind = PST_KEY_REFUSED
+#define NEVER(key)   .name = key, .kind = PST_KEY_NEVER
 #define REQUIRED     .required = true
 
 #define DAY 86400000u /* ms */
@@ -75,9 +76,9 @@
 			.absent = "OpenSSL's own", .help = "TLS 1.3 cipher suites."},              \
 		{TEXT("groups", stru, groups, pst_form_openssl, 4096), .absent = "OpenSSL's own",  \
 			.help = "Key exchange groups."},                                           \
-		{REFUSED("allow_sslv3"), .help = NO_SSL("3.0")},                                   \
+		{NEVER("allow_sslv3"), .help = NO_SSL("3.0")},                                     \
 	{                                                                                          \
-		REFUSED("allow_sslv2"), .help = NO_SSL("2.0")                                      \
+		NEVER("allow_sslv2"), .help = NO_SSL("2.0")                                        \
 	}
 
 /* Internationalised labels too: recipients may come as U-labels (RFC 6531). */

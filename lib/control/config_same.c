@@ -117,6 +117,7 @@ same_leaf(const struct pst_key *k, const char *a, const char *b)
 		return same_options(k, a, b);
 	case PST_KEY_LATER:
 	case PST_KEY_REFUSED:
+	case PST_KEY_NEVER:
 		return true;
 	default:
 		return memcmp(a + k->offset, b + k->offset, k->size) == 0;

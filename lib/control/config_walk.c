@@ -386,6 +386,13 @@ walk_present(struct pst_config_walk *w, const struct pst_key *k, const json_t *v
 	case PST_KEY_REFUSED:
 		pst_config_fault(w, NULL, "%s", k->help);
 		break;
+	case PST_KEY_NEVER:
+		if (!json_is_boolean(v))
+			pst_config_fault(
+				w, NULL, "must be true or false, not %s", pst_config_json_kind(v));
+		else if (json_is_true(v))
+			pst_config_fault(w, NULL, "%s", k->help);
+		break;
 	default:
 		pst_config_value(w, k, v, at);
 		break;

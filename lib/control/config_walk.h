@@ -40,6 +40,7 @@ enum pst_key_kind {
 	PST_KEY_OPTIONS, /* object of strings; allocated */
 	PST_KEY_LATER,   /* object that has to be empty in this version */
 	PST_KEY_REFUSED, /* always a fault; `help` is its text */
+	PST_KEY_NEVER,   /* false, and true is a fault; `help` is its text */
 };
 
 struct pst_key_word {

@@ -36,6 +36,11 @@ def tls_support_is_which_ports_nmap_finds_open(t):
     assert nmap(t, 25, 465) == {25: closed, 465: opened}
     s = Swaks(t, "--tls-on-connect", port=465)
     assert s.sent, s
+    # "SMTP proxy listens on ports 25 and 465 (default)": who says nothing has both.
+    conf["listeners"] = [{"name": "smtp", "action": "inbound", "hostname": "mx.example.org"}]
+    push(t, conf)
+    assert nmap(t, 25, 465) == {25: opened, 465: opened}
+    push(t, one_listener(t.conf(level="may"), "required"))
     code, out = ctl(t, "action", "show", "inbound")
     assert re.search(r"^listener smtp\s+tls_support=required\s", out, re.M) and "!" not in out, out
 
@@ -223,6 +228,9 @@ def sslv2_and_sslv3_are_errors_that_name_the_library(t):
             code, out = check(t, conf)
             assert code == 1 and f"/{section}/{name}/{key}" in out, out
             assert "unsupported_by_crypto_library" in out and library in out, out
+            # What it is without being said may be said.
+            conf[section][name][key] = False
+            assert check(t, conf)[0] == 0
 
 
 @case(timeout=290)

@@ -29,6 +29,7 @@ static const char *const kinds[] = {
 	[PST_KEY_OPTIONS] = "options",
 	[PST_KEY_LATER] = "later",
 	[PST_KEY_REFUSED] = "refused",
+	[PST_KEY_NEVER] = "never",
 };
 
 static json_t *dump_type(const struct pst_key_type *type);

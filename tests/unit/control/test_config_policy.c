@@ -142,7 +142,7 @@ Test(config_policy, names_the_place_of_each_fault_and_no_other)
 	"'SIZE'],\n     'bare_newline': 'normalize', 'received': false},\n    {'name': 'smtps', "  \
 	"'address': '192.0.2.1', 'port': 465, 'tls': 'implicit',\n     'action': 'inspect'},\n   " \
 	" {'name': 'plain', 'port': 2525, 'tls': 'none', 'action': 'off'}]"
-#define DEAF  "'listeners': [{'name': 'a', 'action': 'plain'}]"
+#define DEAF  "'listeners': [{'name': 'a', 'port': 25, 'action': 'plain'}]"
 #define CLEAR "'listeners': [{'name': 'a', 'tls': 'none', 'action': 'inspect'}]"
 
 static const struct bad unmet[] = {
@@ -175,8 +175,10 @@ Test(config_policy, demands_that_some_listener_can_meet_are_none)
 		{RULE("'to': '*', 'sender': 'optional', 'recipient': 'preferred'"), DEAF},
 		{RULE("'to': '*', 'recipient': 'required'"), CLEAR},
 		{RULE("'to': '*', 'sender': 'required', 'recipient': 'required'"),
-			"'listeners': [{'name': 'a', 'action': 'plain'}, {'name': 'b', 'port': 26, "
-			"'action': 'inspect'}]"},
+			"'listeners': [{'name': 'a', 'port': 25, 'action': 'plain'}, {'name': "
+			"'b', 'port': 26, 'action': 'inspect'}]"},
+		{RULE("'to': '*', 'sender': 'required'"),
+			"'listeners': [{'name': 'b', 'action': 'standard'}]"},
 		{RULE("'to': '*', 'sender': 'required'"),
 			"'listeners': [{'name': 'b', 'tls_support': 'required', 'action': "
 			"'standard'}]"},
@@ -193,6 +195,19 @@ Test(config_policy, demands_that_some_listener_can_meet_are_none)
 		pst_config_report_fini(&r);
 		free(doc);
 	}
+}
+
+/* W2: "Enabled - SMTP proxy listens on ports 25 and 465 (default)". */
+Test(config_policy, a_listener_that_names_no_port_and_no_kind_of_tls_has_both)
+{
+	struct pst_config *c =
+		parse_good(LISTENERS_FROM, "'listeners': [{'name': 'b', 'action': 'standard'}]");
+
+	cr_assert_eq(c->nlisteners, 2);
+	cr_expect(c->listeners[0].at.port == 25 && c->listeners[0].tls == PST_CONFIG_TLS_STARTTLS);
+	cr_expect(c->listeners[1].at.port == 465 && c->listeners[1].tls == PST_CONFIG_TLS_IMPLICIT);
+	cr_expect_eq(c->listeners[0].tls_support, PST_TLS_SUPPORT_ENABLED);
+	pst_config_free(c);
 }
 
 /* ---- what arrives ---- */

@@ -76,7 +76,7 @@ static const struct bad bad[] = {
 		"'sender': {'pfs': 'none'}, 'recipient': {'pfs': 'none'}}},\n"
 		"  'actions': {'inspect': {'starttls_profile': 'default', 'implicit_profile': "
 		"'default'}},\n"
-		"  'listeners': [{'name': 'a', 'action': 'plain'},\n"
+		"  'listeners': [{'name': 'a', 'port': 25, 'action': 'plain'},\n"
 		"    {'name': 'b', 'port': 26, 'action': 'standard', 'tls': 'none'},\n"
 		"    {'name': 'c', 'port': 27, 'action': 'standard'}],\n"
 		"  'next_hops': {\n"
@@ -97,7 +97,7 @@ static const struct bad bad[] = {
 	{PROFILE, "'bare': {'client_certificate': true}", BARE "/client_certificate", "one of"},
 	{PROFILE, "'bare': {'client_ca_file': 7}", BARE "/client_ca_file", "a string"},
 	{PROFILE, "'bare': {'ocsp': {}}", BARE "/ocsp", "not yet available"},
-	{PROFILE, "'bare': {'allow_sslv3': false}", BARE "/allow_sslv3",
+	{PROFILE, "'bare': {'allow_sslv3': true}", BARE "/allow_sslv3",
 		"unsupported_by_crypto_library: OpenSSL 3."},
 	{PROFILE, "'bare': {'allow_sslv2': true}", BARE "/allow_sslv2",
 		"unsupported_by_crypto_library: OpenSSL 3."},
@@ -128,6 +128,9 @@ static const struct bad bad[] = {
 		"/listeners/2/implicit_port", "listener 0"},
 	{PLAIN, "'tls_support': 'enabled', 'port': 27, 'implicit_port': 466, 'action': 'off'",
 		"/listeners/2/tls_support", "\"inspect\": false"},
+	/* W2: who names no port and no kind of TLS has both ports. */
+	{PLAIN, "'implicit_port': 466, 'action': 'inspect'", "/listeners/2/port", "already"},
+	{PLAIN, "'action': 'plain'", "/listeners/2/tls_support", "has to be inspected"},
 	{PLAIN, "'tls_support': 'required', 'implicit_port': 466, 'action': 'plain'",
 		"/listeners/2/tls_support", "\"inspect\": false"},
 	{PLAIN, "'tls_support': 'required', 'implicit_port': 466, 'action': 'empty'",
@@ -284,7 +287,8 @@ Test(config_tls, a_forced_model_outranks_the_document)
 Test(config_tls, profiles_arrive)
 {
 	struct pst_config *c = parse_good(PROFILE,
-		"'bare': {'min': '1.0', 'max': '1.1', 'sender': {'pfs': 'required'}, 'recipient': "
+		"'bare': {'min': '1.0', 'max': '1.1', 'allow_sslv2': false, 'allow_sslv3': false, "
+		"'sender': {'pfs': 'required'}, 'recipient': "
 		"{'pfs': 'none'}, 'client_certificate': 'optional', 'client_ca_file': 'c.pem'}");
 	struct pst_config_tls_profile *p = &c->profiles[1];
 
