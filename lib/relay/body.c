@@ -41,7 +41,7 @@ tx_body_put(struct session *s, const uint8_t *p, size_t n)
 static void
 tx_body_start(struct session *s)
 {
-	char field[1200];
+	char field[RECEIVED_MAX];
 
 	if (s->tx->body)
 		return;

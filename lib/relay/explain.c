@@ -12,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <urcu-qsbr.h>
 
-#define LIVE_MS 10000 /* for all hosts together: the control thread waits */
+#define LIVE_MS  10000 /* for all hosts together: the control thread waits */
+#define NAMES_MS 5000  /* where the configuration says nothing */
 
 const char *const pst_relay_hop_state_names[PST_HOP_STATES] = {
 	"no_starttls", "good", "untrusted", "broken"};
@@ -29,6 +31,7 @@ struct inquiry {
 	struct targets targets;
 	struct pst_names_answer *heard[64]; /* kept until the end: targets copy what they need */
 	unsigned nheard;
+	uint64_t names_until; /* ns; 0: none was asked for yet */
 	char *err;
 	size_t errlen;
 };
@@ -85,16 +88,35 @@ choose_listener(struct inquiry *i)
 	return PST_OK;
 }
 
+/*
+ * NULL too when the names before it have taken as long as one may: this thread serves others.
+ * For its look into the cache it must be known to RCU, and at no other time, or it would hold up
+ * grace periods while it sleeps.
+ */
+static struct pst_names_answer *
+hear(struct inquiry *i, enum pst_names_kind kind, struct pst_span key)
+{
+	uint32_t ms = i->sn->cfg->dns.names.timeout_ms;
+	struct pst_names_answer *a;
+	uint64_t now = pst_now_ns();
+
+	if (i->names_until == 0)
+		i->names_until = now + (ms != 0 ? ms : NAMES_MS) * PST_NS_PER_MS;
+	if (i->sn->names == NULL || now >= i->names_until)
+		return NULL;
+	rcu_register_thread();
+	a = pst_names_wait(i->sn->names, kind, key);
+	rcu_unregister_thread();
+	return a;
+}
+
 static void
 find_client_name(struct inquiry *i)
 {
 	struct pst_names_answer *a;
 	char ip[PST_IP_STRLEN];
 
-	if (i->sn->names == NULL)
-		return;
-	a = pst_names_wait(
-		i->sn->names, PST_NAMES_CLIENT, pst_span_str(pst_ip_str(&i->q->client, ip)));
+	a = hear(i, PST_NAMES_CLIENT, pst_span_str(pst_ip_str(&i->q->client, ip)));
 	if (a != NULL && a->status == PST_NAMES_FOUND && a->n > 0)
 		TEXT(i->out->client_name, "%s", a->e[0].name);
 	free(a);
@@ -110,7 +132,7 @@ starttls_offered(const struct inquiry *i)
 
 	if ((keywords & PST_SMTP_STARTTLS) == 0 || !session_may_encrypt(i->sn, listed))
 		return false;
-	if (mirror_wanted(i->sn, ln, listed) && !atomic_load(&i->r->shards[0].mirror.offered))
+	if (mirror_wanted(i->sn, ln, listed) && !mirror_offers(&i->r->shards[0], i->sn->generation))
 		return false;
 	return !session_tls_broken(
 		i->r, i->sn, &i->q->client, listed, pst_now_ns() / PST_NS_PER_MS);
@@ -228,9 +250,9 @@ wait_for(void *arg, enum pst_names_kind kind, struct pst_span key)
 	struct inquiry *i = arg;
 	struct pst_names_answer *a;
 
-	if (i->sn->names == NULL || i->nheard == PST_COUNT(i->heard))
+	if (i->nheard == PST_COUNT(i->heard))
 		return NULL;
-	a = pst_names_wait(i->sn->names, kind, key);
+	a = hear(i, kind, key);
 	if (a != NULL)
 		i->heard[i->nheard++] = a;
 	if (a != NULL && a->status != PST_NAMES_FOUND)
@@ -353,7 +375,7 @@ put_host(struct inquiry *i, const struct target *t, bool first)
 		f.name = pst_span_str(t->name);
 	if (i->to.domain != NULL)
 		f.domain = pst_span_str(i->to.domain);
-	pst_policy_host(i->sn->policy->policy, &i->to.want, &f, &d, first ? &i->out->trace : NULL);
+	errand_judge(&i->to, i->sn, &f, &d, first ? &i->out->trace : NULL);
 	TEXT(h->name, "%s", t->name != NULL ? t->name : "");
 	h->at = t->at;
 	TEXT(h->demand, "%s", d.conflict ? "conflict" : pst_level_name(d.level));

@@ -32,135 +32,9 @@
 #include "broken.h"
 #include "digest.h"
 #include "peers.h"
+#include "snapshot.h"
 
-/* ---- parts and snapshots (control thread) ---- */
-
-typedef void pst_relay_report_fn(void *arg, const char *pointer, const char *text);
-
-/* A TLS profile or a next hop's demands, compiled for every worker. */
-struct tls_part {
-	TAILQ_ENTRY(tls_part) link;
-	char *key;     /* the whole content */
-	unsigned refs; /* snapshots that have it */
-	struct pst_tls_ctx *ctx[];
-};
-
-struct policy_part {
-	TAILQ_ENTRY(policy_part) link;
-	struct digest key;
-	unsigned refs;
-	struct pst_policy *policy;
-};
-
-/* What all generations draw from; one per process. */
-struct parts {
-	unsigned nworkers;
-	struct pst_crypto **crypto; /* per worker: its own OSSL_LIB_CTX */
-	const uint8_t *ticket_key;  /* outlives every snapshot: tickets survive a publication */
-	TAILQ_HEAD(, tls_part) tls;
-	TAILQ_HEAD(, policy_part) policies;
-};
-
-/* One attempt to build a snapshot. */
-struct build {
-	const struct pst_config *cfg;
-	pst_relay_report_fn *report;
-	void *arg;
-	struct pst_publish_result *result;
-};
-
-enum pst_rc parts_init(struct parts *ps, unsigned nworkers, const uint8_t ticket_key[80], char *err,
-	size_t errlen);
-void parts_fini(struct parts *ps);
-struct tls_part *tls_part_profile(
-	struct parts *ps, const struct build *b, const struct pst_config_tls_profile *p);
-/* How TLS is spoken with a next hop: its own words, overridden by the map's and by PFS. */
-struct hop_tls {
-	const struct pst_config_next_hop *hop;
-	uint16_t min_version, max_version;
-	const char *ciphers;
-	enum pst_tls_pfs pfs;
-};
-struct tls_part *tls_part_hop(struct parts *ps, const struct build *b, const struct hop_tls *t);
-/* The content of it, trust anchors included; the caller frees. */
-char *tls_hop_key(const struct hop_tls *t);
-void tls_part_put(struct parts *ps, struct tls_part *p); /* NULL is allowed */
-struct policy_part *policy_part_get(struct parts *ps, const struct build *b);
-void policy_part_put(struct parts *ps, struct policy_part *p);
-
-#define PFS_MODES 3 /* enum pst_tls_pfs */
-
-/*
- * A next hop as compiled. Two connections are interchangeable if and only if their class
- * keys are equal and policy demands the same of both: hop_suits.
- */
-struct route_class {
-	const struct pst_config_next_hop *hop;
-	unsigned nsets;        /* TLS settings of the policy's map */
-	struct tls_part **tls; /* [nsets * PFS_MODES]; NULL: never asked for */
-	char *key;             /* the content of what matters, as text */
-};
-char *class_key(const struct pst_config_next_hop *c);
-
-static inline struct tls_part *
-class_tls(const struct route_class *c, unsigned set, enum pst_tls_pfs pfs)
-{
-	return set < c->nsets ? c->tls[set * PFS_MODES + (unsigned)pfs] : NULL;
-}
-
-struct view_listener {
-	struct pst_smtp_server_conf smtp; /* keywords follow the next hop's */
-	uint32_t keywords;                /* as configured */
-};
-
-/* A worker's own corner of a snapshot. */
-struct view {
-	_Alignas(64) _Atomic uint64_t refs; /* its sessions and hops; the worker alone writes */
-	struct view_listener *listeners;
-};
-
-struct snapshot {
-	TAILQ_ENTRY(snapshot) link; /* relay's list of retired ones */
-	uint64_t generation;
-	const struct pst_config *cfg;
-	struct policy_part *policy;
-	struct route_class *classes; /* one a next hop */
-	struct tls_part **listeners; /* one a listener; NULL: no TLS */
-	struct pst_names *names;     /* the process's; NULL: no dns section */
-	unsigned nworkers;
-	struct view *views; /* one a worker */
-};
-
-/* NULL: every fault was reported. */
-struct snapshot *snapshot_new(
-	struct parts *ps, const struct build *b, uint64_t generation, const char *token);
-void snapshot_free(struct parts *ps, struct snapshot *sn);
-/* W10: the key exchange asked of next hops for mail that came in by this listener. */
-enum pst_tls_pfs snapshot_recipient_pfs(
-	const struct pst_config *cfg, const struct pst_config_listener *ln);
-/* Sessions or hops of any worker still count on it. Only falls once it is unpublished. */
-bool snapshot_in_use(const struct snapshot *sn);
-
-/* Worker: a session or hop begins or ends under sn. */
-static inline struct snapshot *
-snapshot_get(struct snapshot *sn, unsigned worker)
-{
-	_Atomic uint64_t *r = &sn->views[worker].refs;
-
-	atomic_store_explicit(
-		r, atomic_load_explicit(r, memory_order_relaxed) + 1, memory_order_relaxed);
-	return sn;
-}
-
-static inline void
-snapshot_put(struct snapshot *sn, unsigned worker)
-{
-	_Atomic uint64_t *r = &sn->views[worker].refs;
-
-	/* Pairs with the acquire in snapshot_in_use. */
-	atomic_store_explicit(
-		r, atomic_load_explicit(r, memory_order_relaxed) - 1, memory_order_release);
-}
+#include "errand.h"
 
 /* ---- leg ---- */
 
@@ -209,86 +83,6 @@ bool leg_can_flush(struct leg *l);
 enum pst_rc leg_flush(struct shard *sh, struct leg *l);
 void leg_close(struct shard *sh, struct leg *l); /* flush what fits, close_notify, FIN; frees */
 void leg_abort(struct leg *l);                   /* RST; frees */
-
-/* ---- where to ---- */
-
-/* What is asked of a connection: by a transaction, or by explain. */
-struct errand {
-	const struct route_class *cls; /* NULL: nothing yet */
-	struct pst_want want;          /* policy's, but for the host's own part */
-	enum pst_tls_pfs pfs;
-	char *domain;                           /* mx: whose; else NULL. The errand's own */
-	const struct pst_config_dataplane *own; /* our own addresses, which no MX may be; or NULL */
-};
-/* The verdict's; domain: the recipient's. PST_NOMEM. */
-enum pst_rc errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
-	const struct pst_verdict *v, struct pst_span domain);
-void errand_clear(struct errand *e);
-
-/* An address to try; target.c. */
-struct target {
-	struct pst_endpoint at;
-	uint16_t priority;
-	bool plain; /* TLS with it has just failed, and it may be tried without */
-	char *name; /* NULL: known by its address alone */
-};
-
-struct targets {
-	unsigned n, next;
-	struct target *e;
-	enum pst_names_status status; /* why there are none */
-	bool loops;                   /* the best MX is this gateway */
-	const char *why;              /* static */
-};
-
-/* What is known of a name; NULL: nothing yet. */
-typedef const struct pst_names_answer *names_source(
-	void *arg, enum pst_names_kind kind, struct pst_span key);
-/* In the order to be tried. Returns how many names were not known; false in *ok: no memory. */
-unsigned targets_build(struct targets *t, const struct errand *to, names_source *source, void *arg,
-	uint64_t seed, bool *ok);
-void targets_clear(struct targets *t);
-/* What a client is told when there is no target. */
-struct names_verdict {
-	unsigned code;
-	const char *enh, *text;
-};
-struct names_verdict names_verdict(const struct targets *t, const struct errand *to);
-
-/* ---- questions under way (waiter.c) ---- */
-
-struct waiter {
-	LIST_ENTRY(waiter) link; /* of its session */
-	struct session *s;       /* NULL: it has gone */
-	uint32_t slot, generation;
-};
-LIST_HEAD(waiters, waiter);
-
-struct waiting { /* a shard's */
-	struct waiter **slots;
-	unsigned n, cap;
-	uint32_t generation;
-};
-/* Asks on behalf of s. PST_OK: session_named follows, once. */
-enum pst_rc waiter_ask(struct session *s, enum pst_names_kind kind, struct pst_span key);
-void waiter_poll(struct shard *sh);    /* takes what was answered */
-void waiter_forget(struct session *s); /* s goes */
-void waiting_fini(struct shard *sh);
-
-/* ---- what a demand means for a connection (demand.c): pure, for hop and explain ---- */
-
-enum tls_step { TLS_STEP_PLAIN, TLS_STEP_STARTTLS, TLS_STEP_MISSING };
-/* After EHLO in clear: go on, ask for TLS, or give up. */
-enum tls_step demand_step(
-	enum pst_level level, enum pst_config_tls_mode mode, bool starttls_offered, bool plain);
-/* TLS with the host failed: may the message cross in clear? */
-bool demand_may_fall_back(enum pst_level level, enum pst_config_tls_mode mode, bool broken_tls);
-/* Does the level look at the certificate? */
-bool demand_verifies(enum pst_level level);
-struct digest demand_digest(const struct pst_demand *d, const struct tls_part *part);
-/* `names` of e point into bufs. */
-enum pst_rc demand_expect(const struct pst_demand *d, struct pst_tls_expect *e,
-	char bufs[PST_TLS_NAMES_MAX + 1][PST_NAME_MAX]);
 
 /* ---- hop ---- */
 
@@ -366,6 +160,8 @@ struct hop_owner {
 /* NULL: *f says why. */
 struct hop *hop_open(const struct hop_owner *o, const struct errand *to, const struct target *t,
 	enum hop_fault *f);
+/* Starts the handshake with what the demand expects. */
+enum pst_rc hop_start_tls(struct hop *h);
 void hop_event(struct hop *h, uint32_t events);
 bool hop_pooled(const struct hop *h); /* in the pool: nobody's */
 void hop_timeout(struct hop *h);
@@ -509,8 +305,13 @@ struct session {
 };
 
 void session_accept(struct shard *sh, struct pst_tcp_conn *conn);
+void session_greet(struct session *s);
+void session_begin_tls(struct session *s);
+void session_timer_in(struct session *s, uint32_t ms); /* its deadline, from now */
 /* Does policy let STARTTLS be offered to a client of these lists? */
 bool session_may_encrypt(const struct snapshot *sn, unsigned listed);
+/* May policy demand TLS of such a client, whoever its sender will be? */
+bool session_tls_demand_possible(const struct snapshot *sn, unsigned listed);
 /* S4, client leg: its TLS failed lately, and nobody may have to demand it. */
 bool session_tls_broken(const struct pst_relay *r, const struct snapshot *sn,
 	const struct pst_ip *ip, unsigned listed, uint64_t now_ms);
@@ -582,6 +383,8 @@ void log_tx(
 	struct session *s, const char *status, unsigned code, const char *enh, const char *text);
 void log_hop_fault(struct hop *h, enum hop_fault f);
 void log_hop_facts(struct tx *tx, struct hop *h); /* copies what log_tx will say */
+/* More than the field can be: three host names, HELO's word, a path, two ids, a cipher, a date. */
+#define RECEIVED_MAX 2048
 /* Appends the field (RFC 5321 4.4) to buf; returns its length, 0 if it does not fit. */
 size_t received_write(struct session *s, char *buf, size_t cap);
 
@@ -626,6 +429,7 @@ struct probe { /* of explain; or of a mirror, with its own memory in `mine` */
 		struct errand to;
 		struct targets targets;
 		struct pst_explain_host out;
+		uint64_t generation; /* whose next hop it is; snap may be gone at the end */
 	} mine;
 	struct snapshot *snap; /* the asker keeps it: a publication is the same thread's */
 	const struct errand *to;
@@ -651,6 +455,8 @@ bool mirror_wanted(
 	const struct snapshot *sn, const struct pst_config_listener *ln, unsigned listed);
 /* Does the next hop offer STARTTLS? False: s waits, session_mirrored follows. */
 bool mirror_known(struct session *s, bool *offered);
+/* As far as is known of that generation's next hop; any thread. */
+bool mirror_offers(const struct shard *sh, uint64_t generation);
 void mirror_probed(struct shard *sh); /* a mirror's probe has ended */
 void session_mirrored(struct session *s);
 
@@ -672,8 +478,9 @@ struct shard {
 	struct hop *probe_hop; /* its connection */
 	struct pst_timer probe_timer;
 	struct {
-		uint64_t until_ms, generation;
-		atomic_bool offered; /* explain reads it */
+		uint64_t until_ms;
+		_Atomic uint64_t generation; /* whose next hop was asked; 0: none */
+		atomic_bool lacks;           /* it offers no STARTTLS. Explain reads both */
 	} mirror;
 	struct pst_relay_labels labels;
 	TAILQ_HEAD(, session) sessions;

@@ -23,30 +23,6 @@
 #define RATE_WINDOW_MS 30000u
 #define BODY_FLOOR     512 /* message octets that a client must send within client_data */
 
-static struct session *
-session_new(struct shard *sh, struct pst_tcp_conn *conn, unsigned index)
-{
-	struct session *s = calloc(1, sizeof(*s));
-
-	if (s == NULL)
-		return NULL;
-	leg_init(&s->leg, LEG_CLIENT, conn);
-	s->sh = sh;
-	s->listener = index;
-	s->snap = snapshot_get(sh->snap, sh->worker);
-	s->ln = &sh->snap->cfg->listeners[index];
-	s->counter = ++sh->counter;
-	s->born_ms = sh->now_ms;
-	LIST_INIT(&s->waiters);
-	pst_timer_init(&s->timer, LEG_CLIENT);
-	pst_smtp_server_init(&s->smtp, &sh->snap->views[sh->worker].listeners[index].smtp);
-	TAILQ_INSERT_TAIL(&sh->sessions, s, link);
-	sh->nsessions++;
-	sh->c.sessions++;
-	pst_tcp_conn_set_user(conn, &s->leg);
-	return s;
-}
-
 const char *
 session_id(const struct session *s, char buf[SID_MAX])
 {
@@ -57,8 +33,8 @@ session_id(const struct session *s, char buf[SID_MAX])
 	return buf;
 }
 
-static void
-timer_in(struct session *s, uint32_t ms)
+void
+session_timer_in(struct session *s, uint32_t ms)
 {
 	pst_timer_arm(&s->sh->wheel, &s->timer, s->sh->now_ms + ms);
 }
@@ -115,214 +91,6 @@ session_end(struct session *s, const char *reason, bool abort_client)
 	free(s);
 }
 
-/* ---- beginning ---- */
-
-static void
-greet(struct session *s)
-{
-	/* T7: a client that talks before the banner is no mail client. */
-	if (leg_has_input(&s->leg)) {
-		(void)pst_smtp_reply_put(
-			&s->leg.out, 554, "5.5.0", "Not SMTP: you talk before the greeting");
-		s->reason = "talked before the greeting";
-		s->closing = true;
-		return;
-	}
-	(void)pst_smtp_server_greet(&s->smtp, &s->leg.out);
-	s->progress = true;
-}
-
-struct pst_facts
-session_facts(const struct session *s)
-{
-	return (struct pst_facts){
-		.listener = s->listener,
-		.client = pst_tcp_remote(s->leg.conn).ip,
-		.client_listed = s->listed,
-		.client_tls = s->leg.encrypted,
-	};
-}
-
-static void
-begin_tls(struct session *s)
-{
-	struct tls_part *tls = s->snap->listeners[s->listener];
-
-	if (s->tls_began == 0 && !admit_handshake(s)) {
-		s->reason = "too many handshakes"; /* in TLS there is nothing that it could read */
-		s->closing = true;
-		return;
-	}
-	if (tls == NULL || leg_start_tls(&s->leg, tls->ctx[s->sh->worker], NULL, NULL,
-				   pst_span(NULL, 0)) != PST_OK) {
-		s->leg.error = true;
-		return;
-	}
-	s->wait = WAIT_TLS;
-	timer_in(s, s->snap->cfg->limits.timeouts.client_tls);
-}
-
-/* A 421 where the client can read it, and no session. */
-static void
-turn_away(struct shard *sh, struct pst_tcp_conn *conn, int index, enum admitted why)
-{
-	const char *text = why == ADMIT_TOO_MANY
-				   ? "421 4.7.0 Too many connections, try again later\r\n"
-				   : "421 4.3.2 Too busy, try again later\r\n";
-
-	sh->c.sessions_refused++;
-	if (index >= 0 && sh->snap->cfg->listeners[index].tls != PST_CONFIG_TLS_IMPLICIT)
-		(void)pst_tcp_write(conn, text, strlen(text));
-	pst_tcp_close(conn);
-}
-
-bool
-session_may_encrypt(const struct snapshot *sn, unsigned listed)
-{
-	if ((listed & PST_LISTED_NEVER) != 0)
-		return false;
-	return (listed & PST_LISTED_REQUIRED) != 0 || !pst_policy_sender_none(sn->policy->policy);
-}
-
-static bool
-tls_demand_possible(const struct snapshot *sn, unsigned listed)
-{
-	return (listed & PST_LISTED_REQUIRED) != 0 ||
-	       pst_policy_sender_required(sn->policy->policy);
-}
-
-bool
-session_tls_broken(const struct pst_relay *r, const struct snapshot *sn, const struct pst_ip *ip,
-	unsigned listed, uint64_t now_ms)
-{
-	return sn->cfg->policy.broken_tls.enabled && !tls_demand_possible(sn, listed) &&
-	       broken_has(r->broken, ip, true, now_ms);
-}
-
-static void
-begin(struct session *s)
-{
-	s->wait = WAIT_NONE;
-	log_session_begin(s);
-	if (s->ln->tls == PST_CONFIG_TLS_IMPLICIT)
-		begin_tls(s);
-	else
-		greet(s);
-}
-
-void
-session_mirrored(struct session *s)
-{
-	if (!atomic_load_explicit(&s->sh->mirror.offered, memory_order_relaxed))
-		s->smtp.starttls_off = true;
-	begin(s);
-	session_pump(s);
-}
-
-/* Who it is, is known as far as it ever will be: what the client may do follows from it. */
-static void
-session_open(struct session *s)
-{
-	const struct pst_policy *p = s->snap->policy->policy;
-	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
-	const char *name = s->client_name != NULL ? s->client_name : "";
-	bool offered = true;
-
-	s->listed = pst_policy_client(p, &ip, pst_span_str(name));
-	s->smtp.tls_first = pst_policy_tls_first(p, s->listed);
-	s->smtp.starttls_off = !session_may_encrypt(s->snap, s->listed);
-	if (session_tls_broken(s->sh->relay, s->snap, &ip, s->listed, s->sh->now_ms)) {
-		s->smtp.starttls_off = true;
-		s->sh->c.broken_tls_used++;
-	}
-	if (mirror_wanted(s->snap, s->ln, s->listed) && !mirror_known(s, &offered)) {
-		s->wait = WAIT_MIRROR;
-		return;
-	}
-	s->smtp.starttls_off |= !offered;
-	begin(s);
-}
-
-static void
-set_client_name(struct session *s, const struct pst_names_answer *a)
-{
-	if (a != NULL && a->status == PST_NAMES_FOUND && a->n > 0)
-		s->client_name = strdup(a->e[0].name);
-}
-
-/* The name is wanted for the log, and for lists that name hosts. True: it is on its way. */
-static bool
-ask_client_name(struct session *s)
-{
-	const struct pst_config_dns *dns = &s->snap->cfg->dns;
-	const struct pst_names_answer *a;
-	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
-	char text[PST_IP_STRLEN];
-	struct pst_span key = pst_span_str(pst_ip_str(&ip, text));
-
-	if (s->snap->names == NULL ||
-		!(dns->client_names || pst_policy_needs_client_name(s->snap->policy->policy)))
-		return false;
-	a = pst_names_lookup(s->snap->names, PST_NAMES_CLIENT, key);
-	if (a == NULL && waiter_ask(s, PST_NAMES_CLIENT, key) == PST_OK) {
-		s->wait = WAIT_NAME;
-		return true;
-	}
-	set_client_name(s, a);
-	return false;
-}
-
-void
-session_named(struct session *s, const struct pst_names_answer *a)
-{
-	if (s->wait == WAIT_NAME) {
-		set_client_name(s, a);
-		session_open(s);
-	} else if (s->tx != NULL && s->tx->names_due > 0) {
-		tx_named(s);
-	}
-	session_pump(s);
-}
-
-/* W3: an action that drops TLS: nothing is said to who begins with it. */
-static bool
-dropped(const struct shard *sh, int index)
-{
-	const struct pst_config *cfg = sh->snap->cfg;
-
-	return index >= 0 && cfg->listeners[index].tls == PST_CONFIG_TLS_IMPLICIT &&
-	       cfg->actions[cfg->listeners[index].action].tls_action == PST_TLS_ACTION_DROP;
-}
-
-void
-session_accept(struct shard *sh, struct pst_tcp_conn *conn)
-{
-	const struct bound *b = pst_tcp_conn_listener(conn);
-	struct pst_ip ip = pst_tcp_remote(conn).ip;
-	enum admitted verdict = ADMIT_FULL;
-	struct session *s = NULL;
-
-	if (dropped(sh, b->index)) {
-		sh->c.sessions_refused++;
-		pst_tcp_abort(conn);
-		return;
-	}
-	if (!sh->draining && b->index >= 0)
-		verdict = admit_session(sh, &ip);
-	if (verdict == ADMIT_OK) {
-		s = session_new(sh, conn, (unsigned)b->index);
-		if (s == NULL)
-			admit_leave(sh, &ip);
-	}
-	if (s == NULL) {
-		turn_away(sh, conn, b->index, verdict);
-		return;
-	}
-	if (!ask_client_name(s))
-		session_open(s);
-	session_pump(s);
-}
-
 void
 session_dismiss(struct session *s, const char *enh, const char *text, const char *reason)
 {
@@ -331,7 +99,7 @@ session_dismiss(struct session *s, const char *enh, const char *text, const char
 	s->reason = reason;
 	(void)pst_smtp_reply_put(&s->leg.out, 421, enh, text);
 	s->closing = true;
-	timer_in(s, LINGER_MS);
+	session_timer_in(s, LINGER_MS);
 }
 
 void
@@ -344,10 +112,18 @@ session_say(struct session *s, unsigned code, const char *enh, const char *text)
 	s->leg.error = true;
 }
 
+/* Nothing that we say can be read: TLS is not up where it must be, or has failed. */
+static bool
+speechless(const struct session *s)
+{
+	return s->leg.handshaking || s->leg.error ||
+	       (s->ln->tls == PST_CONFIG_TLS_IMPLICIT && !s->leg.encrypted);
+}
+
 void
 session_cut(struct session *s)
 {
-	if (!s->closing)
+	if (!s->closing && !speechless(s))
 		(void)pst_smtp_reply_put(
 			&s->leg.out, 421, "4.3.2", "Shutting down, try again later");
 	session_end(s, "stopped", false);
@@ -571,7 +347,8 @@ handshake_failed(struct session *s)
 
 	s->sh->c.client_handshake_failures++;
 	s->sh->labels.handshake_failures[PST_LEG_CLIENT]++;
-	if (!b->enabled || s->ln->tls != PST_CONFIG_TLS_STARTTLS)
+	if (!b->enabled || s->ln->tls != PST_CONFIG_TLS_STARTTLS ||
+		session_tls_demand_possible(s->snap, s->listed))
 		return;
 	broken_note(s->sh->relay->broken, &ip, true,
 		s->leg.tls != NULL ? pst_tls_error(s->leg.tls) : "", s->sh->now_ms, b->ttl_ms,
@@ -592,7 +369,7 @@ step_tls(struct session *s)
 		s->progress = true;
 		pst_smtp_server_tls(&s->smtp);
 		if (s->ln->tls == PST_CONFIG_TLS_IMPLICIT)
-			greet(s);
+			session_greet(s);
 		return true;
 	}
 	if (rc != PST_AGAIN && rc != PST_WANT_ASYNC)
@@ -648,7 +425,7 @@ pump_round(struct session *s, bool *more)
 	}
 	if (s->starttls && rc == PST_OK) {
 		s->starttls = false;
-		begin_tls(s);
+		session_begin_tls(s);
 		return PST_OK;
 	}
 	if (s->wait == WAIT_TLS && step_tls(s))
@@ -692,11 +469,11 @@ set_body_deadline(struct session *s, bool progress)
 		if (!progress && s->body_in - s->body_mark < BODY_FLOOR)
 			return;
 		s->body_mark = s->body_in;
-		timer_in(s, l->timeouts.client_data);
+		session_timer_in(s, l->timeouts.client_data);
 	} else if (!pst_timer_armed(&s->timer) ||
 		   s->timer.deadline_ms > s->sh->now_ms + RATE_WINDOW_MS) {
 		s->body_mark = s->body_in;
-		timer_in(s, PST_MIN(RATE_WINDOW_MS, l->timeouts.client_data));
+		session_timer_in(s, PST_MIN(RATE_WINDOW_MS, l->timeouts.client_data));
 	}
 }
 
@@ -710,7 +487,7 @@ set_deadline(struct session *s)
 	s->progress = false;
 	if (s->closing) {
 		if (progress)
-			timer_in(s, LINGER_MS);
+			session_timer_in(s, LINGER_MS);
 	} else if (s->wait == WAIT_TLS) {
 		return;
 	} else if (s->wait != WAIT_NONE || s->smtp.pending > 0 || body_blocked(s)) {
@@ -719,7 +496,7 @@ set_deadline(struct session *s)
 		set_body_deadline(s, progress);
 	} else if (progress || s->body_mark != s->body_in) {
 		s->body_mark = s->body_in;
-		timer_in(s, t->client_command);
+		session_timer_in(s, t->client_command);
 	}
 }
 
@@ -789,7 +566,7 @@ session_kill(struct session *s)
 {
 	tx_drop_hop(s);
 	abandon_tx(s, "killed");
-	if (s->leg.handshaking || s->leg.error) {
+	if (speechless(s)) {
 		session_end(s, "killed", true);
 		return;
 	}

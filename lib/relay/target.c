@@ -20,11 +20,10 @@ errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
 	char text[PST_DOMAIN_TEXT];
 
 	*e = (struct errand){.cls = cls, .want = v->want, .own = &sn->cfg->dataplane};
-	/* W1: an action that does not look into TLS asks none of next hops either; a demand for
-	 * it is then a conflict. Of a next hop that always has TLS nothing is asked. */
-	if (!sn->cfg->actions[sn->cfg->listeners[listener].action].inspect &&
-		c->tls != PST_CONFIG_TLS_IMPLICIT)
-		e->want.exempt = true;
+	/* W1: an action that does not look into TLS asks none of next hops either. Of a next hop
+	 * that always has TLS nothing is asked. */
+	e->clear = !sn->cfg->actions[sn->cfg->listeners[listener].action].inspect &&
+		   c->tls != PST_CONFIG_TLS_IMPLICIT;
 	e->pfs = c->has_pfs ? c->pfs
 			    : snapshot_recipient_pfs(sn->cfg, &sn->cfg->listeners[listener]);
 	if (!c->mx)
@@ -33,6 +32,26 @@ errand_set(struct errand *e, const struct snapshot *sn, unsigned listener,
 		text[0] = '\0'; /* there can be no such domain */
 	e->domain = strdup(c->mx_domain != NULL ? c->mx_domain : text);
 	return e->domain != NULL ? PST_OK : PST_NOMEM;
+}
+
+/*
+ * An action is no source of policy's: it exempts from what is optional, but a demand for TLS, the
+ * default rule's and the global level's too, is a conflict with it and never given up.
+ */
+void
+errand_judge(const struct errand *e, const struct snapshot *sn, const struct pst_host_facts *f,
+	struct pst_demand *d, struct pst_policy_trace *trace)
+{
+	const struct pst_policy *p = sn->policy->policy;
+	struct pst_want want = e->want;
+
+	if (e->clear) {
+		pst_policy_host(p, &want, f, d, NULL);
+		if (d->level >= PST_LEVEL_ENCRYPT)
+			want.mandatory = (uint8_t)d->level;
+		want.exempt = true;
+	}
+	pst_policy_host(p, &want, f, d, trace);
 }
 
 void
@@ -57,6 +76,7 @@ add(struct targets *t, const struct pst_ip *ip, uint16_t port, uint16_t priority
 {
 	struct target *grown;
 	unsigned at = t->n;
+	char *copy = NULL;
 
 	if (t->n == TARGETS_MAX)
 		return true;
@@ -64,12 +84,14 @@ add(struct targets *t, const struct pst_ip *ip, uint16_t port, uint16_t priority
 	if (grown == NULL)
 		return false;
 	t->e = grown;
+	/* Never a host without its name: lists and map would not know it. */
+	if (name != NULL && (copy = strdup(name)) == NULL)
+		return false;
 	for (; at > 0 && grown[at - 1].priority > priority; at--)
 		grown[at] = grown[at - 1];
-	grown[at] = (struct target){.at = {.ip = *ip, .port = port}, .priority = priority};
+	grown[at] = (struct target){
+		.at = {.ip = *ip, .port = port}, .priority = priority, .name = copy};
 	t->n++;
-	if (name != NULL && (grown[at].name = strdup(name)) == NULL)
-		return false;
 	return true;
 }
 

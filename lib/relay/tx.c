@@ -261,12 +261,15 @@ cached(void *arg, enum pst_names_kind kind, struct pst_span key)
 static const struct pst_names_answer *
 cached_or_asked(void *arg, enum pst_names_kind kind, struct pst_span key)
 {
+	static const struct pst_names_answer never = {.status = PST_NAMES_NONE};
 	struct session *s = arg;
 	const struct pst_names_answer *a = cached(s, kind, key);
+	enum pst_rc rc = PST_NOMEM;
 
-	if (a == NULL && s->snap->names != NULL && waiter_ask(s, kind, key) == PST_OK)
-		s->tx->names_due++;
-	return a;
+	if (a == NULL && s->snap->names != NULL)
+		rc = waiter_ask(s, kind, key);
+	s->tx->names_due += rc == PST_OK;
+	return rc == PST_INVAL ? &never : a; /* no name at all: DNS would not know it either */
 }
 
 /* An answer that is gone from the cache again, or was never asked for, is one for now. */
