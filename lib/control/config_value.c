@@ -394,21 +394,29 @@ list_item(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, v
 		((struct pst_prefix *)((char *)at + k->offset))[i] = p;
 }
 
+static bool
+is_list(struct pst_config_walk *w, const struct pst_key *k, const json_t *v)
+{
+	size_t n = json_array_size(v);
+
+	if (!json_is_array(v)) {
+		wrong_kind(w, "an array", v);
+		return false;
+	}
+	if (n < k->min_items || n > k->max_items)
+		pst_config_fault(w, NULL, "must hold %u to %u elements, not %zu", k->min_items,
+			k->max_items, n);
+	return n >= k->min_items && n <= k->max_items;
+}
+
 static void
 value_list(struct pst_config_walk *w, const struct pst_key *k, const json_t *v, void *at)
 {
 	const json_t *item;
 	size_t i;
 
-	if (!json_is_array(v)) {
-		wrong_kind(w, "an array", v);
+	if (!is_list(w, k, v))
 		return;
-	}
-	if (json_array_size(v) < k->min_items || json_array_size(v) > k->max_items) {
-		pst_config_fault(w, NULL, "must hold %u to %u elements, not %zu", k->min_items,
-			k->max_items, json_array_size(v));
-		return;
-	}
 	json_array_foreach(v, i, item)
 	{
 		size_t was = pst_config_enter_index(w, i);
@@ -489,15 +497,8 @@ value_texts(struct pst_config_walk *w, const struct pst_key *k, const json_t *v,
 	unsigned n = 0;
 	size_t i;
 
-	if (!json_is_array(v)) {
-		wrong_kind(w, "an array", v);
+	if (!is_list(w, k, v))
 		return;
-	}
-	if (json_array_size(v) < k->min_items || json_array_size(v) > k->max_items) {
-		pst_config_fault(w, NULL, "must hold %u to %u elements, not %zu", k->min_items,
-			k->max_items, json_array_size(v));
-		return;
-	}
 	if (k->size == 0) {
 		list = pst_arena_alloc(w->arena, json_array_size(v) * sizeof(*list));
 		if (list == NULL) {

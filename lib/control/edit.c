@@ -12,19 +12,13 @@
 void
 pst_edit_refuse(struct pst_edit *e, int code, const char *fmt, ...)
 {
-	char *text = NULL;
 	va_list ap;
 
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
-	va_end(ap);
 	e->code = code;
 	json_decref(e->data);
-	e->data = json_pack("{s:s}", "reason", text != NULL ? text : "out of memory");
-	if (e->data == NULL) /* it quotes what is not UTF-8 */
-		e->data = json_pack("{s:s}", "reason", "is not UTF-8");
-	free(text);
+	va_start(ap, fmt);
+	e->data = pst_rpc_reason(fmt, ap);
+	va_end(ap);
 }
 
 static bool

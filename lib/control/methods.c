@@ -18,17 +18,13 @@ const char *const pst_level_names[] = {"error", "warn", "info", "debug", NULL};
 void
 pst_call_fail(struct pst_rpc_call *c, int code, const char *fmt, ...)
 {
-	char *text = NULL;
 	va_list ap;
 
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
-	va_end(ap);
 	c->code = code;
 	json_decref(c->data);
-	c->data = json_pack("{s:s}", "reason", text != NULL ? text : "out of memory");
-	free(text);
+	va_start(ap, fmt);
+	c->data = pst_rpc_reason(fmt, ap);
+	va_end(ap);
 }
 
 static bool

@@ -6,6 +6,7 @@
  */
 #include "rpc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,21 @@ message(int code)
 	default:
 		return "Internal error";
 	}
+}
+
+json_t *
+pst_rpc_reason(const char *fmt, va_list ap)
+{
+	char *text = NULL;
+	json_t *data;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	data = json_pack("{s:s}", "reason", text != NULL ? text : "out of memory");
+	if (data == NULL) /* it quotes what is not UTF-8 */
+		data = json_pack("{s:s}", "reason", "is not UTF-8");
+	free(text);
+	return data;
 }
 
 static json_t *

@@ -9,6 +9,7 @@
 #include <pst_control.h>
 
 #include <jansson.h>
+#include <stdarg.h>
 
 #include "history.h"
 
@@ -68,6 +69,8 @@ char *pst_rpc_answer(
 	struct pst_plane *plane, struct pst_caller *caller, const char *line, size_t len);
 /* A notification of ours as a line, to be freed; takes over params. NULL: no memory. */
 char *pst_rpc_notify(const char *method, json_t *params);
+/* The `data` of an error: {"reason": text}. NULL: no memory. */
+json_t *pst_rpc_reason(const char *fmt, va_list ap);
 /* An error that answers no request in particular (id null); data may be NULL, and is taken over. */
 char *pst_rpc_error(enum pst_rpc_code code, json_t *data);
 
