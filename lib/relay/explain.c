@@ -14,8 +14,7 @@
 #include <string.h>
 #include <urcu-qsbr.h>
 
-#define LIVE_MS  10000 /* for all hosts together: the control thread waits */
-#define NAMES_MS 5000  /* where the configuration says nothing */
+#define LIVE_MS 10000 /* for all hosts together: the control thread waits */
 
 const char *const pst_relay_hop_state_names[PST_HOP_STATES] = {
 	"no_starttls", "good", "untrusted", "broken"};
@@ -29,9 +28,8 @@ struct inquiry {
 	struct pst_facts facts;
 	struct errand to;
 	struct targets targets;
-	struct pst_names_answer *heard[64]; /* kept until the end: targets copy what they need */
+	struct pst_names_query heard[64]; /* of hosts; the keys are the configuration's or to's */
 	unsigned nheard;
-	uint64_t names_until; /* ns; 0: none was asked for yet */
 	char *err;
 	size_t errlen;
 };
@@ -89,37 +87,30 @@ choose_listener(struct inquiry *i)
 }
 
 /*
- * NULL too when the names before it have taken as long as one may: this thread serves others.
- * For its look into the cache it must be known to RCU, and at no other time, or it would hold up
- * grace periods while it sleeps.
+ * For its look into the cache this thread must be known to RCU, and at no other time: asleep, it
+ * would hold up grace periods.
  */
-static struct pst_names_answer *
-hear(struct inquiry *i, enum pst_names_kind kind, struct pst_span key)
+static void
+ask_dns(const struct inquiry *i, struct pst_names_query *q, unsigned n)
 {
-	uint32_t ms = i->sn->cfg->dns.names.timeout_ms;
-	struct pst_names_answer *a;
-	uint64_t now = pst_now_ns();
-
-	if (i->names_until == 0)
-		i->names_until = now + (ms != 0 ? ms : NAMES_MS) * PST_NS_PER_MS;
-	if (i->sn->names == NULL || now >= i->names_until)
-		return NULL;
+	if (i->sn->names == NULL || n == 0)
+		return;
 	rcu_register_thread();
-	a = pst_names_wait(i->sn->names, kind, key);
+	pst_names_wait_all(i->sn->names, q, n);
 	rcu_unregister_thread();
-	return a;
 }
 
 static void
 find_client_name(struct inquiry *i)
 {
-	struct pst_names_answer *a;
 	char ip[PST_IP_STRLEN];
+	struct pst_names_query q = {
+		.kind = PST_NAMES_CLIENT, .key = pst_span_str(pst_ip_str(&i->q->client, ip))};
 
-	a = hear(i, PST_NAMES_CLIENT, pst_span_str(pst_ip_str(&i->q->client, ip)));
-	if (a != NULL && a->status == PST_NAMES_FOUND && a->n > 0)
-		TEXT(i->out->client_name, "%s", a->e[0].name);
-	free(a);
+	ask_dns(i, &q, 1);
+	if (q.answer != NULL && q.answer->status == PST_NAMES_FOUND && q.answer->n > 0)
+		TEXT(i->out->client_name, "%s", q.answer->e[0].name);
+	free(q.answer);
 }
 
 /* The view's keywords say what its sessions begin with; then as session_open goes on. */
@@ -244,29 +235,45 @@ ask_rcpt(struct inquiry *i)
 
 /* ---- hosts ---- */
 
+/* What was heard; what was not is noted, to be asked all at once as sessions do. */
 static const struct pst_names_answer *
-wait_for(void *arg, enum pst_names_kind kind, struct pst_span key)
+heard(void *arg, enum pst_names_kind kind, struct pst_span key)
 {
 	struct inquiry *i = arg;
-	struct pst_names_answer *a;
+	unsigned k = 0;
 
-	if (i->nheard == PST_COUNT(i->heard))
-		return NULL;
-	a = hear(i, kind, key);
-	if (a != NULL)
-		i->heard[i->nheard++] = a;
-	if (a != NULL && a->status != PST_NAMES_FOUND)
-		TEXT(i->out->names, "%.*s: %s", PST_SPAN_FMT(key), a->why);
-	return a;
+	while (k < i->nheard && (i->heard[k].kind != kind || !pst_span_eq(i->heard[k].key, key)))
+		k++;
+	if (k < i->nheard)
+		return i->heard[k].answer;
+	if (k < PST_COUNT(i->heard))
+		i->heard[i->nheard++] = (struct pst_names_query){.kind = kind, .key = key};
+	return NULL;
+}
+
+static void
+hear(struct inquiry *i)
+{
+	ask_dns(i, i->heard, i->nheard);
+	for (unsigned k = 0; k < i->nheard; k++) {
+		const struct pst_names_query *q = &i->heard[k];
+
+		if (q->answer != NULL && q->answer->status != PST_NAMES_FOUND)
+			TEXT(i->out->names, "%.*s: %s", PST_SPAN_FMT(q->key), q->answer->why);
+	}
 }
 
 static bool
 find_targets(struct inquiry *i)
 {
-	bool ok;
-	unsigned missing = targets_build(&i->targets, &i->to, wait_for, i, i->sn->generation, &ok);
+	uint64_t seed = i->sn->generation;
 	struct names_verdict v;
+	unsigned missing;
+	bool ok;
 
+	(void)targets_build(&i->targets, &i->to, heard, i, seed, &ok);
+	hear(i);
+	missing = targets_build(&i->targets, &i->to, heard, i, seed, &ok);
 	if (i->targets.n > 0)
 		return true;
 	if (missing > 0 || !ok)
@@ -516,6 +523,6 @@ pst_relay_explain(struct pst_relay *r, const struct pst_explain_query *q, struct
 	targets_clear(&i.targets);
 	errand_clear(&i.to);
 	for (unsigned k = 0; k < i.nheard; k++)
-		free(i.heard[k]);
+		free(i.heard[k].answer);
 	return rc;
 }

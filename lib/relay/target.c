@@ -225,7 +225,8 @@ targets_build(struct targets *t, const struct errand *to, names_source *source, 
 	} else if (to->domain[0] == '\0') {
 		t->status = PST_NAMES_NONE;
 	} else if (literal(to->domain, &ip)) {
-		b.ok = add(t, &ip, c->port, 0, NULL);
+		t->loops = is_ours(to->own, &ip);
+		b.ok = t->loops || add(t, &ip, c->port, 0, NULL);
 	} else {
 		add_mx(&b, to->domain, c->port);
 	}

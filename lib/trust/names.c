@@ -438,42 +438,80 @@ pst_names_completed(struct pst_names *n, unsigned worker, struct pst_names_done 
 
 /* ---- threads that may block ---- */
 
-static struct pst_names_answer *
-wait_for(struct pst_names *n, const struct names_key *key)
+/* NULL: answered at once, or no memory. */
+static struct ask *
+wait_begin(struct pst_names *n, struct pst_names_query *q, sem_t *done)
 {
-	struct pst_names_answer *a;
-	struct ask *ask = ask_new(NULL);
-	sem_t done;
+	const struct pst_names_answer *have;
+	struct names_key k;
+	struct ask *ask;
 
+	q->answer = NULL;
+	if (!names_key_make(&k, q->kind, q->key)) {
+		q->answer = answer_new(PST_NAMES_NONE, "no such name can exist");
+		return NULL;
+	}
+	have = find(n, &k);
+	if (have != NULL) {
+		q->answer = pst_names_copy(have);
+		return NULL;
+	}
+	ask = ask_new(NULL);
 	if (ask == NULL)
 		return NULL;
-	sem_init(&done, 0, 0);
-	ask->key = *key;
-	ask->waiter = &done;
+	ask->key = k;
+	ask->waiter = done;
 	atomic_fetch_add_explicit(&n->waiting, 1, memory_order_relaxed);
-	rcu_thread_offline();
 	submit(n, ask);
-	while (sem_wait(&done) != 0)
-		; /* a signal */
+	return ask;
+}
+
+static void
+wait_end(struct pst_names_query *q, struct ask *ask)
+{
+	if (ask == NULL)
+		return;
+	q->answer = ask->answer;
+	free(ask->spare);
+	free(ask);
+}
+
+void
+pst_names_wait_all(struct pst_names *n, struct pst_names_query *q, unsigned count)
+{
+	struct ask **asks = calloc(count + 1, sizeof(struct ask *));
+	unsigned open = 0;
+	sem_t done;
+
+	sem_init(&done, 0, 0);
+	for (unsigned i = 0; i < count && asks != NULL; i++) {
+		asks[i] = wait_begin(n, &q[i], &done);
+		open += asks[i] != NULL;
+	}
+	rcu_thread_offline();
+	for (; open > 0; open--) {
+		while (sem_wait(&done) != 0)
+			; /* a signal */
+	}
 	/* From here on n may be gone. */
 	rcu_thread_online();
 	sem_destroy(&done);
-	a = ask->answer;
-	free(ask->spare);
-	free(ask);
-	return a;
+	for (unsigned i = 0; i < count; i++) {
+		if (asks != NULL)
+			wait_end(&q[i], asks[i]);
+		else
+			q[i].answer = NULL;
+	}
+	free(asks);
 }
 
 struct pst_names_answer *
 pst_names_wait(struct pst_names *n, enum pst_names_kind kind, struct pst_span key)
 {
-	const struct pst_names_answer *have;
-	struct names_key k;
+	struct pst_names_query q = {.kind = kind, .key = key};
 
-	if (!names_key_make(&k, kind, key))
-		return answer_new(PST_NAMES_NONE, "no such name can exist");
-	have = find(n, &k);
-	return have != NULL ? pst_names_copy(have) : wait_for(n, &k);
+	pst_names_wait_all(n, &q, 1);
+	return q.answer;
 }
 
 /* ---- what it did ---- */

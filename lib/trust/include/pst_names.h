@@ -106,6 +106,14 @@ unsigned pst_names_completed(
 struct pst_names_answer *pst_names_wait(
 	struct pst_names *n, enum pst_names_kind kind, struct pst_span key);
 
+struct pst_names_query {
+	enum pst_names_kind kind;
+	struct pst_span key;
+	struct pst_names_answer *answer; /* written; as of pst_names_wait */
+};
+/* All of them at once: it takes as long as the slowest. */
+void pst_names_wait_all(struct pst_names *n, struct pst_names_query *q, unsigned count);
+
 /* A copy to keep; NULL: no memory. free() it. */
 struct pst_names_answer *pst_names_copy(const struct pst_names_answer *a);
 /* RFC 5321 5.1: "the sender-SMTP MUST randomize" among equal preferences. Hosts keep their

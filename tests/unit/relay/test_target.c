@@ -121,6 +121,9 @@ Test(target, an_address_literal_is_its_own_host)
 	cr_assert_eq(dns.asked, 0);
 	cr_assert_eq(build("[2001:db8::9]"), 0);
 	cr_assert_eq(t.n, 1);
+	cr_assert_eq(build("[" OWN "]"), 0);
+	cr_assert_eq(t.n, 0, "that is us");
+	cr_assert_eq(verdict().code, 554);
 	targets_clear(&t);
 }
 

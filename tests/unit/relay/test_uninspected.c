@@ -202,6 +202,7 @@ Test(uninspected, received_is_written_however_long_its_parts_are)
 	peer_expect(h, "\r\n.\r\n", 5000);
 	cr_assert_not_null(strstr(h->rx, "Received: from "), "%s", h->rx);
 	cr_assert_not_null(strstr(h->rx, token));
+	cr_assert_gt(strstr(h->rx, "Subject: x") - strstr(h->rx, "Received: from "), 1200);
 	free((char *)(uintptr_t)s.listener.hostname);
 	peer_abort(c);
 	site_run(&s, 100);
