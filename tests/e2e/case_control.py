@@ -12,23 +12,22 @@ import time
 
 from harness import case, wait_for
 from lablib import GW4, LabError
-from peers import Client, client_context, stuff
+from peers import Background, Client, client_context, stuff
 
 BODY = b"Subject: x\r\n\r\nhello\r\n"
 STATUS = b'{"jsonrpc":"2.0","id":7,"method":"status"}\n'
 
 
-class Mails:
+class Mails(Background):
     """Mail in the background, lock-step; every one of them has to get through."""
 
     def __init__(self, t, pause=0.05):
+        super().__init__(1)
         self.t, self.pause = t, pause
         self.sent, self.errors = 0, []
         self.ctx = client_context(t.ca)
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
 
-    def _run(self):
+    def _run(self, _k):
         while not self.over.wait(self.pause):
             try:
                 with Client(self.t.lab.client, GW4, timeout=20) as c:
@@ -41,14 +40,6 @@ class Mails:
                 self.sent += 1
             except Exception as e:  # the case fails with it
                 self.errors.append(f"{type(e).__name__}: {e}")
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join(30)
 
     def flow(self):
         """True when a mail that is sent from now on gets through."""
@@ -246,17 +237,15 @@ def hostile_control_clients_harm_nobody(t):
 
 # ---- draining under load ----
 
-class Load:
+class Load(Background):
     """Senders of mails that take a while: connect, one message in pieces, QUIT; again."""
 
     def __init__(self, t, n=8):
+        super().__init__(n)
         self.t, self.n = t, n
         self.ctx = client_context(t.ca)
         self.acked, self.turned_away, self.errors = [], 0, []
         self.lock = threading.Lock()
-        self.over = threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(k,), daemon=True)
-                        for k in range(n)]
 
     def _run(self, k):
         n = 0
@@ -306,17 +295,6 @@ class Load:
         with contextlib.suppress(EOFError, OSError, AssertionError):
             c.cmd("QUIT")
         return True
-
-    def __enter__(self):
-        for th in self.threads:
-            th.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for th in self.threads:
-            th.join(30)
-
 
 def judged(h, load):
     """What was acknowledged is there, once; what is there is whole."""

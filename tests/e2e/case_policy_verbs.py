@@ -5,13 +5,13 @@ decides by exactly one generation, nobody is sent away."""
 import json
 import random
 import socket
-import subprocess
 import threading
 import time
 
 from harness import case, wait_for
 from lablib import GW4
-from peers import Client, client_context
+from outside import ctl
+from peers import Background, Client, client_context
 
 BODY = b"Subject: x\r\n\r\nhello\r\n"
 
@@ -45,15 +45,6 @@ class Socket:
         self.s.close()
 
 
-def ctl(t, *args):
-    """posternctl's exit code and output, errors too."""
-    p = subprocess.run([f"{t.lab.build}/app/posternctl/posternctl", "-s",
-                        t.gw.conf["control"]["socket"], *args], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
-                       check=False)
-    return p.returncode, p.stdout
-
-
 # Two envelopes, and what stands between them. Wherever `all` stands, what is behind it is not
 # asked: so the second envelope is never refused without the first being refused too.
 ENVELOPES = (("x@one.example", "y@one.example"), ("x@two.example", "y@two.example"))
@@ -77,16 +68,14 @@ def answers(rules):
     return tuple(out)
 
 
-class Load:
+class Load(Background):
     """Sessions in clear that ask for both envelopes again and again, then send one mail in TLS."""
 
     def __init__(self, t, n):
+        super().__init__(n)
         self.t, self.ctx = t, client_context(t.ca)
         self.seen, self.errors, self.sessions, self.asked = [], [], 0, 0
         self.lock = threading.Lock()
-        self.over = threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(k,), daemon=True)
-                        for k in range(n)]
 
     def _run(self, k):
         r = random.Random(k)
@@ -126,17 +115,6 @@ class Load:
         with self.lock:
             self.sessions += 1
             self.seen.append((begun, greeted, first))
-
-    def __enter__(self):
-        for th in self.threads:
-            th.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for th in self.threads:
-            th.join(40)
-
 
 class Rules:
     """The rules as they should be: each verb is done to the gateway and to a list of ours."""

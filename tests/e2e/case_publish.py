@@ -15,7 +15,7 @@ import time
 
 from harness import case, wait_for
 from lablib import GW4, make_cert
-from peers import Client, client_context
+from peers import Background, Client, client_context
 
 BODY = b"Subject: x\r\n\r\nhello\r\n"
 MIB = 1 << 20
@@ -116,17 +116,15 @@ def push_bad(t, conf, spoil):
 
 # ---- the load ----
 
-class Sessions:
+class Sessions(Background):
     """Clients whose sessions live across publications, each with two mails and two greetings."""
 
     def __init__(self, t, n):
+        super().__init__(n)
         self.t = t
         self.ctx = client_context(t.ca)
         self.names, self.errors = {}, []  # sender: the name its session was greeted with
         self.lock = threading.Lock()
-        self.over = threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(k,), daemon=True)
-                        for k in range(n)]
 
     def _run(self, k):
         r, n = random.Random(k), 0
@@ -154,17 +152,6 @@ class Sessions:
                 with self.lock:
                     self.names[sender] = name
             c.quit()
-
-    def __enter__(self):
-        for th in self.threads:
-            th.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for th in self.threads:
-            th.join(40)
-
 
 def judge(h, sessions):
     """At the next hop each mail came once, over a connection and with a Received of its name."""

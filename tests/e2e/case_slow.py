@@ -6,12 +6,11 @@ import contextlib
 import json
 import os
 import statistics
-import threading
 import time
 
 from harness import case, wait_for
 from lablib import GW4
-from peers import Client, client_context
+from peers import Background, Client, client_context
 
 BODY = b"Subject: ordinary\r\n\r\n" + b"0123456789abcde\r\n" * 200
 SLOW_HOP, FIRST_PORT = "192.0.2.22", 3001
@@ -40,14 +39,13 @@ class Crowd:
         return {"there": 0, "cut": 0, "moved": 0}
 
 
-class Ordinary:
+class Ordinary(Background):
     """A mail every 200 ms, as any client would send it."""
 
     def __init__(self, t):
+        super().__init__(1)
         self.t, self.took, self.errors = t, [], []
         self.ctx = client_context(t.ca)
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
 
     def one(self):
         began = time.monotonic()
@@ -60,20 +58,12 @@ class Ordinary:
             c.quit()
         self.took.append(time.monotonic() - began)
 
-    def _run(self):
+    def _run(self, _k):
         while not self.over.wait(0.2):
             try:
                 self.one()
             except Exception as e:  # the case fails with it
                 self.errors.append(f"{type(e).__name__}: {e}")
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join(40)
 
     def __str__(self):
         ms = sorted(1000 * x for x in self.took)

@@ -37,8 +37,9 @@ def check(t, conf, *args):
 def ctl(t, *args):
     """posternctl: exit status and what it said."""
     p = subprocess.run([f"{t.lab.build}/app/posternctl/posternctl", "-s",
-                        t.gw.conf["control"]["socket"], *args], text=True, timeout=20,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+                        t.gw.conf["control"]["socket"], *args], text=True, timeout=60,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       check=False)
     return p.returncode, p.stdout
 
 

@@ -192,6 +192,28 @@ class Client:
         self.close()
 
 
+class Background:
+    """Threads that do something, each its `_run(k)` until `over` is set, while a case does another."""
+
+    def __init__(self, n):
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._run, args=(k,), daemon=True)
+                        for k in range(n)]
+
+    def _run(self, k):
+        raise NotImplementedError
+
+    def __enter__(self):
+        for th in self.threads:
+            th.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for th in self.threads:
+            th.join(40)
+
+
 # ---- the next hop ----
 
 class Die(Exception):
