@@ -393,13 +393,14 @@ enum pst_rc
 pst_names_ask(struct pst_names *n, unsigned worker, enum pst_names_kind kind, struct pst_span key,
 	uint64_t cookie)
 {
+	unsigned max = kind == PST_NAMES_CLIENT ? NAMES_OPEN_CLIENTS : NAMES_OPEN_MAX;
 	struct names_worker *w = &n->workers[worker];
 	struct names_key k;
 	struct ask *ask;
 
 	if (!names_key_make(&k, kind, key))
 		return PST_INVAL;
-	if (atomic_load_explicit(&w->open, memory_order_relaxed) >= NAMES_OPEN_MAX)
+	if (atomic_load_explicit(&w->open, memory_order_relaxed) >= max)
 		return PST_NOMEM;
 	ask = w->spare;
 	if (ask != NULL)

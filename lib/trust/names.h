@@ -23,8 +23,10 @@
 #include <semaphore.h>
 
 #define NAMES_OPEN_MAX 4096 /* asks of one worker */
-#define STRIPES        16   /* of the counter that readers share */
-#define CACHE_LINE     64
+/* For clients' names at most: the mail's own always find room. */
+#define NAMES_OPEN_CLIENTS (NAMES_OPEN_MAX * 3 / 4)
+#define STRIPES            16 /* of the counter that readers share */
+#define CACHE_LINE         64
 
 /* One ask: a worker's cookie, or a thread that waits. */
 struct ask {

@@ -272,6 +272,29 @@ Test(names, a_worker_has_so_many_open_questions_and_no_more)
 	kit_end(n, d);
 }
 
+Test(names, clients_do_not_take_all_the_room_there_is)
+{
+	static const struct dnsd_rule slow[] = {{"*.in-addr.arpa", NULL, NULL, DNSD_HELD},
+		{"own.example", "A", "192.0.2.3"}, {NULL}};
+	static struct pst_names_done done[NAMES_OPEN_MAX];
+	struct dnsd *d = dnsd_new(slow);
+	struct pst_names *n = kit_names(d, 1, NULL, pst_now_ns);
+	struct pst_span client = pst_span_str("192.0.2.9"), host = pst_span_str("own.example");
+	unsigned open = 0;
+
+	while (open < NAMES_OPEN_MAX &&
+		pst_names_ask(n, 0, PST_NAMES_CLIENT, client, open) == PST_OK)
+		open++;
+	cr_expect_eq(open, NAMES_OPEN_CLIENTS);
+	cr_expect_eq(pst_names_ask(n, 0, PST_NAMES_HOST, host, 1), PST_OK);
+	open += 1;
+	dnsd_release(d);
+	kit_complete(n, 0, done, open);
+	for (unsigned i = 0; i < open; i++)
+		free(done[i].answer);
+	kit_end(n, d);
+}
+
 /* Strangers whose reverse zones do not answer take no room from the mail. */
 Test(names, clients_without_an_answer_block_no_domain)
 {
