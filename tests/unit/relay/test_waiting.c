@@ -189,6 +189,56 @@ Test(waiting, a_next_hop_that_has_tls_at_once_lets_clients_have_it, .init = setu
 	finish();
 }
 
+Test(waiting, a_mirrors_probe_outlives_those_who_waited_for_it_and_their_generation, .init = setup)
+{
+	struct peer *killed, *gone, *h;
+
+	s.cfg.policy.mirror_receiver = true;
+	site_start(&s);
+	killed = site_connect(&s);
+	gone = site_connect(&s);
+	h = site_accept(&s, SITE_HOP_A, 1000);
+	cr_assert_not_null(h);
+	peer_abort(gone);
+	site_run(&s, 10);
+	cr_assert_eq(s.sh->nsessions, 1);
+	session_kill(TAILQ_FIRST(&s.sh->sessions));
+	peer_expect(killed, "421 4.3.2", 1000);
+	cr_assert_eq(s.sh->nsessions, 0);
+	prepare();
+	next_hops[0].mx = true;
+	next_hops[0].nhosts = 0;
+	publish();
+	cr_assert_eq(pst_relay_reclaim(s.relay), 1, "the probe's");
+	mirrored(h, "250-hop\r\n250 SIZE\r\n");
+	site_run(&s, 100);
+	cr_assert_null(s.sh->probe);
+	cr_assert_eq(pst_relay_reclaim(s.relay), 0);
+	cr_assert(invited(site_connect(&s)));
+	finish();
+}
+
+Test(waiting, a_silent_mirror_keeps_nobody_for_long_and_a_stop_keeps_nobody_at_all, .init = setup)
+{
+	struct peer *c;
+
+	s.cfg.policy.mirror_receiver = true;
+	site_start(&s);
+	c = site_connect(&s);
+	cr_assert_not_null(site_accept(&s, SITE_HOP_A, 1000));
+	cr_assert(!peer_hears(c, "220 ", 4000));
+	peer_expect(c, "220 ", 2000);
+	peer_abort(c);
+	site_run(&s, 6000);
+	c = site_connect(&s);
+	cr_assert_not_null(site_accept(&s, SITE_HOP_A, 1000));
+	shard_drain(s.sh);
+	shard_cut(s.sh);
+	peer_expect(c, "421 4.3.2", 1000);
+	cr_assert_null(s.sh->probe);
+	finish();
+}
+
 /* ---- names ---- */
 
 static const struct dnsd_rule held_client[] = {
