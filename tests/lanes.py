@@ -220,8 +220,9 @@ def lane_schema(res, builds, _args):
     except jsonschema.SchemaError as e:
         res.add("schema/is_a_schema", False, e.message)
         return
+    # The table of models is no configuration; the parser's own tests read it.
     samples = [f for f in sorted(glob.glob(f"{ROOT}/config/*.json"))
-               if f not in schemas]
+               if f not in schemas and os.path.basename(f) != "models.json"]
     res.add("schema/there_are_samples", bool(samples))
     with open(f"{ROOT}/README.md", encoding="utf-8") as f:
         blocks = re.findall(r"^```json\n(.*?)^```$", f.read(), re.S | re.M)

@@ -291,9 +291,8 @@ Test(values, free_of_nothing_is_allowed)
 
 Test(values, every_sample_loads)
 {
-	static const char *const samples[] = {
-		"postern.example.json", "public-internet.json", "public-internet-optional.json",
-		"intranet.json", "one-rule.json"};
+	static const char *const samples[] = {"postern.example.json", "public-internet.json",
+		"public-internet-optional.json", "intranet.json", "one-rule.json"};
 
 	for (size_t i = 0; i < PST_COUNT(samples); i++) {
 		struct pst_config_report r = {0};
