@@ -379,7 +379,8 @@ hop_step_tls(struct hop *h)
 	h->sh->c.nexthop_handshakes++;
 	label_handshake(h->sh, PST_LEG_NEXTHOP, h->leg.tls, h->tls_began);
 	h->sh->c.nexthop_resumed += info.resumed;
-	broken_forget(h->sh->relay->broken, &h->at.ip, false);
+	if (h->snap->cfg->policy.broken_tls.enabled)
+		broken_forget(h->sh->relay->broken, &h->at.ip, false);
 	if (h->cls->hop->tls == PST_CONFIG_TLS_IMPLICIT) {
 		hop_enter(h, HOP_BANNER);
 		return;

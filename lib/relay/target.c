@@ -245,7 +245,7 @@ names_verdict(const struct targets *t, const struct errand *to)
 	bool recipients = to->cls->hop->mx && to->cls->hop->mx_domain == NULL;
 
 	/* RFC 3463 X.4.6: "Routing loop detected" */
-	if (t->loops)
+	if (t->loops && recipients)
 		return (struct names_verdict){554, "5.4.6", "The mail would come back to us"};
 	if (recipients && t->status == PST_NAMES_NULL_MX)
 		return (struct names_verdict){556, "5.1.10", "The domain does not accept mail"};
