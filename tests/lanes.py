@@ -362,8 +362,12 @@ def lane_tsan(res, builds, _args):
             ("names", "would_see_an_answer_freed_too_early", ["--without-waiting"], False),
             ("names", "would_see_a_completion_without_order", ["--without-releasing"], False)):
         log = f"{LOGS}/tsan-{name}.log"
-        rc = execute([f"{path}/tests/tsan/tsan_{program}", *args], log, 300,
-                     {"TSAN_OPTIONS": "halt_on_error=1"})
+        # A race that is there shows when threads meet in it: on a busy machine not each time.
+        for _ in range(1 if good else 5):
+            rc = execute([f"{path}/tests/tsan/tsan_{program}", *args], log, 300,
+                         {"TSAN_OPTIONS": "halt_on_error=1"})
+            if rc != 0:
+                break
         ok = rc == 0 if good else rc not in (0, None)
         res.add(f"tsan/{name}", ok, "" if ok else f"exit {rc}: {log}")
 
