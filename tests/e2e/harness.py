@@ -236,6 +236,17 @@ def run_case(c, labs, logs):
     return why
 
 
+def claimed(claims, name):
+    """Of several runners with one directory of claims, exactly one runs each case."""
+    if claims is None:
+        return True
+    try:
+        os.close(os.open(f"{claims}/{name}", os.O_CREAT | os.O_EXCL))
+        return True
+    except FileExistsError:
+        return False
+
+
 def main(argv):
     import argparse
     p = argparse.ArgumentParser(description="End-to-end cases. Prints `ok NAME`, "
@@ -244,6 +255,7 @@ def main(argv):
     p.add_argument("--logs", default="/tmp/postern-e2e-logs")
     p.add_argument("--only", default=".")
     p.add_argument("--name", default="pstt", help="prefix of the lab's namespaces")
+    p.add_argument("--claims", help="directory that runners side by side share")
     p.add_argument("--long", action="store_true")
     p.add_argument("--list", action="store_true")
     a = p.parse_args(argv)
@@ -259,6 +271,8 @@ def main(argv):
     failed = 0
     try:
         for c in cases:
+            if not claimed(a.claims, c["name"]):
+                continue
             begin = time.monotonic()
             why = run_case(c, labs, a.logs)
             took = f"{time.monotonic() - begin:.1f} s"
