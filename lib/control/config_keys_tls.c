@@ -70,6 +70,10 @@ static const struct pst_key profile_keys[] = {
 			"default."},
 	{UINT("tickets", pst_config_tls_profile, tickets, 0, 2, 0),
 		.help = "Session tickets sent after a handshake."},
+	{BOOL("strict_names", pst_config_tls_profile, strict_names, false),
+		.help = "Refuse a client that names a server of which no certificate has the name; "
+			"it may still name none. A sender that does not verify may then come in "
+			"clear."},
 	{.name = "sender",
 		.kind = PST_KEY_OBJECT,
 		.type = &sender_type,

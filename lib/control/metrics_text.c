@@ -373,6 +373,11 @@ refusals(struct out *o, const struct pst_relay_labels *l)
 	for (unsigned i = 0; i < PST_REFUSALS; i++)
 		put(o, "postern_policy_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
 			pst_relay_refusal_names[i], l->policy_refusals[i]);
+	family(o, COUNTER, "downgrades",
+		"Messages that went to the next hop in clear although TLS was preferred, by why");
+	for (unsigned i = 0; i < PST_DOWNGRADES; i++)
+		put(o, "postern_downgrades_total{cause=\"%s\"} %" PRIu64 "\n",
+			pst_relay_downgrade_names[i], l->downgrades[i]);
 }
 
 static void

@@ -11,6 +11,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define EXPIRED_EVERY_MS 3600000 /* at most so often the log says it again */
 
 static struct session *
 session_new(struct shard *sh, struct pst_tcp_conn *conn, unsigned index)
@@ -95,10 +98,25 @@ turn_away(struct shard *sh, struct pst_tcp_conn *conn, int index, enum admitted 
 	pst_tcp_close(conn);
 }
 
+/* Nothing that a client could verify is left: it had better not be promised (S1). */
+static bool
+expired(const struct snapshot *sn, unsigned listener)
+{
+	const struct tls_part *tls = sn->listeners[listener];
+
+	return tls != NULL && tls->not_after <= (int64_t)time(NULL);
+}
+
+/*
+ * An expired certificate is not promised to whom it would only disappoint. Who may have to
+ * encrypt is still invited: few mail servers look at dates, and the others lose nothing.
+ */
 bool
-session_may_encrypt(const struct snapshot *sn, unsigned listed)
+session_may_encrypt(const struct snapshot *sn, unsigned listener, unsigned listed)
 {
 	if ((listed & PST_LISTED_NEVER) != 0)
+		return false;
+	if (expired(sn, listener) && !session_tls_demand_possible(sn, listed))
 		return false;
 	return (listed & PST_LISTED_REQUIRED) != 0 || !pst_policy_sender_none(sn->policy->policy);
 }
@@ -138,6 +156,20 @@ session_mirrored(struct session *s)
 	session_pump(s);
 }
 
+static void
+note_expired(struct session *s)
+{
+	struct view_listener *v = &s->snap->views[s->sh->worker].listeners[s->listener];
+
+	if (s->ln->tls != PST_CONFIG_TLS_STARTTLS || !expired(s->snap, s->listener))
+		return;
+	s->sh->c.certificate_expired++;
+	if (v->expired_told_ms != 0 && s->sh->now_ms - v->expired_told_ms < EXPIRED_EVERY_MS)
+		return;
+	v->expired_told_ms = PST_MAX(s->sh->now_ms, 1u);
+	log_certificate_expired(s);
+}
+
 /* Who it is, is known as far as it ever will be: what the client may do follows from it. */
 static void
 session_open(struct session *s)
@@ -149,7 +181,8 @@ session_open(struct session *s)
 
 	s->listed = pst_policy_client(p, &ip, pst_span_str(name));
 	s->smtp.tls_first = pst_policy_tls_first(p, s->listed);
-	s->smtp.starttls_off = !session_may_encrypt(s->snap, s->listed);
+	s->smtp.starttls_off = !session_may_encrypt(s->snap, s->listener, s->listed);
+	note_expired(s);
 	if (s->ln->tls == PST_CONFIG_TLS_STARTTLS &&
 		session_tls_broken(s->sh->relay, s->snap, &ip, s->listed, s->sh->now_ms)) {
 		s->smtp.starttls_off = true;

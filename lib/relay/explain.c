@@ -121,7 +121,7 @@ starttls_offered(const struct inquiry *i)
 	uint32_t keywords = i->sn->views[0].listeners[i->listener].keywords;
 	unsigned listed = i->facts.client_listed;
 
-	if ((keywords & PST_SMTP_STARTTLS) == 0 || !session_may_encrypt(i->sn, listed))
+	if ((keywords & PST_SMTP_STARTTLS) == 0 || !session_may_encrypt(i->sn, i->listener, listed))
 		return false;
 	if (mirror_wanted(i->sn, ln, listed) && !mirror_offers(&i->r->shards[0], i->sn->generation))
 		return false;

@@ -28,6 +28,8 @@ const char *const pst_relay_limit_names[PST_LIMITS] = {"sessions", "sessions_per
 const char *const pst_relay_refusal_names[PST_REFUSALS] = {"relay_denied", "tls_required",
 	"policy_conflict", "tls_not_offered", "tls_failed", "no_such_host"};
 
+const char *const pst_relay_downgrade_names[PST_DOWNGRADES] = {"tls_not_offered", "tls_failed"};
+
 void
 label_refusal(struct shard *sh, const char *reason)
 {

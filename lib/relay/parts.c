@@ -76,8 +76,8 @@ profile_key(const struct pst_config *cfg, const struct pst_config_tls_profile *p
 	if (f == NULL)
 		return NULL;
 	key_text(f, "profile", p->name); /* resumption stays inside one profile */
-	fprintf(f, "v=%u-%u;tickets=%u;pfs=%d;clients=%d;", p->min_version, p->max_version,
-		p->tickets, p->sender_pfs, p->client_certificate);
+	fprintf(f, "v=%u-%u;tickets=%u;names=%d;pfs=%d;clients=%d;", p->min_version, p->max_version,
+		p->tickets, p->strict_names, p->sender_pfs, p->client_certificate);
 	key_file(f, "clients_ca", p->client_ca_file);
 	key_text(f, "ciphers", p->ciphers);
 	key_text(f, "suites", p->ciphersuites);
@@ -141,6 +141,7 @@ struct maker {
 	const struct pst_config *cfg;
 	struct pst_crypto *crypto;
 	const uint8_t *ticket_key;
+	int64_t *not_after; /* of a profile's certificates: the latest */
 	pst_relay_report_fn *report;
 	void *arg;
 };
@@ -163,8 +164,15 @@ load_cert(const struct maker *mk, unsigned index, struct pst_cert **out)
 	char err[512] = "";
 	enum pst_rc rc = pst_cert_load(mk->crypto, c->chain, c->key, out, err, sizeof(err));
 
+	/* S1: loaded with a warning is out of its dates, and no certificate to begin with. */
+	if (rc == PST_OK && err[0] != '\0') {
+		pst_cert_free(*out);
+		rc = PST_INVAL;
+	}
 	if (rc != PST_OK)
 		fault(mk, err, "/certificates/%s", c->name);
+	else
+		*mk->not_after = PST_MAX(*mk->not_after, (*out)->not_after);
 	return rc;
 }
 
@@ -181,6 +189,7 @@ profile_ctx(const struct maker *mk, const struct pst_config_tls_profile *p)
 		.tickets = p->tickets,
 		.ticket_key = mk->ticket_key,
 		.alpn_smtp = true,
+		.strict_names = p->strict_names,
 		.session_id_context = p->name,
 		.pfs = p->sender_pfs,
 		.client_cert = p->client_certificate,
@@ -291,6 +300,7 @@ tls_part_get(struct parts *ps, const struct build *b, char *key,
 	}
 	p->key = key;
 	p->refs = 1;
+	mk.not_after = &p->not_after;
 	for (unsigned w = 0; w < ps->nworkers; w++) {
 		mk.crypto = ps->crypto[w];
 		p->ctx[w] = profile != NULL ? profile_ctx(&mk, profile) : hop_ctx(&mk, hop);

@@ -308,8 +308,8 @@ void session_accept(struct shard *sh, struct pst_tcp_conn *conn);
 void session_greet(struct session *s);
 void session_begin_tls(struct session *s);
 void session_timer_in(struct session *s, uint32_t ms); /* its deadline, from now */
-/* Does policy let STARTTLS be offered to a client of these lists? */
-bool session_may_encrypt(const struct snapshot *sn, unsigned listed);
+/* May STARTTLS be offered to a client of these lists: by policy, and with a valid certificate? */
+bool session_may_encrypt(const struct snapshot *sn, unsigned listener, unsigned listed);
 /* May policy demand TLS of such a client, whoever its sender will be? */
 bool session_tls_demand_possible(const struct snapshot *sn, unsigned listed);
 /* S4, client leg: its TLS failed lately, and nobody may have to demand it. */
@@ -375,6 +375,7 @@ void tx_drive(struct session *s);
 /* ---- log lines and the Received field ---- */
 
 void log_session_begin(struct session *s);
+void log_certificate_expired(struct session *s);
 void log_session_end(struct session *s);
 void log_mail_refused(
 	struct session *s, const struct pst_smtp_mail *m, const struct pst_verdict *v);

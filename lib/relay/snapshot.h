@@ -21,8 +21,10 @@ typedef void pst_relay_report_fn(void *arg, const char *pointer, const char *tex
 /* A TLS profile or a next hop's demands, compiled for every worker. */
 struct tls_part {
 	TAILQ_ENTRY(tls_part) link;
-	char *key;     /* the whole content */
-	unsigned refs; /* snapshots that have it */
+	char *key;         /* the whole content */
+	unsigned refs;     /* snapshots that have it */
+	int64_t not_after; /* of a profile: when its last certificate ends; seconds since the epoch
+			    */
 	struct pst_tls_ctx *ctx[];
 };
 
@@ -92,6 +94,7 @@ class_tls(const struct route_class *c, unsigned set, enum pst_tls_pfs pfs)
 struct view_listener {
 	struct pst_smtp_server_conf smtp; /* keywords follow the next hop's */
 	uint32_t keywords;                /* as configured */
+	uint64_t expired_told_ms;         /* that its certificates have expired; 0: not yet */
 };
 
 /* A worker's own corner of a snapshot. */

@@ -80,6 +80,20 @@ tx_free(struct session *s)
 	s->tx = NULL;
 }
 
+static void
+count_clear(struct session *s)
+{
+	struct pst_relay_labels *l = &s->sh->labels;
+	const struct hop *h = s->hop;
+
+	l->plaintext_transactions[PST_LEG_CLIENT] += !s->leg.encrypted;
+	if (h == NULL || h->leg.encrypted)
+		return;
+	l->plaintext_transactions[PST_LEG_NEXTHOP]++;
+	if (h->demand.level == PST_LEVEL_MAY)
+		l->downgrades[h->plain ? PST_DOWNGRADE_BROKEN : PST_DOWNGRADE_NO_TLS]++;
+}
+
 void
 tx_finish(struct session *s, const char *status, unsigned code, const char *enh, const char *text)
 {
@@ -97,11 +111,8 @@ tx_finish(struct session *s, const char *status, unsigned code, const char *enh,
 		c->transactions_sent++;
 	else
 		c->transactions_aborted++;
-	if (code >= 200 && code < 300) {
-		s->sh->labels.plaintext_transactions[PST_LEG_CLIENT] += !s->leg.encrypted;
-		s->sh->labels.plaintext_transactions[PST_LEG_NEXTHOP] +=
-			s->hop != NULL && !s->hop->leg.encrypted;
-	}
+	if (code >= 200 && code < 300)
+		count_clear(s);
 	log_tx(s, status, code, enh, text);
 	tx_free(s);
 	s->wait = WAIT_NONE;
@@ -220,6 +231,22 @@ retry_plain(struct tx *tx)
 	tx->tries--;
 }
 
+/* Said in the words of explain, in log and metrics. */
+static void
+note_refusal(struct session *s, enum hop_fault f)
+{
+	struct tx *tx = s->tx;
+	int word = hop_fault_refusal(f);
+
+	s->sh->c.policy_conflicts += f == HOP_FAULT_CONFLICT;
+	if (word < 0)
+		return;
+	s->sh->labels.policy_refusals[word]++;
+	for (unsigned i = 0; i < tx->nrcpts; i++)
+		if (!tx->rcpts[i].answered)
+			tx->rcpts[i].reason = pst_relay_refusal_names[word];
+}
+
 /* The next host that can be tried, or the end of all tries. */
 void
 tx_connect(struct session *s, enum hop_fault last)
@@ -241,9 +268,7 @@ tx_connect(struct session *s, enum hop_fault last)
 			return;
 		s->sh->c.nexthop_connect_failures += last == HOP_FAULT_CONNECT;
 	}
-	s->sh->c.policy_conflicts += last == HOP_FAULT_CONFLICT;
-	if (hop_fault_refusal(last) >= 0)
-		s->sh->labels.policy_refusals[hop_fault_refusal(last)]++;
+	note_refusal(s, last);
 	tx_fail(s, 451, hop_fault_enh(last), hop_fault_text(last));
 }
 

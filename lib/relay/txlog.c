@@ -66,6 +66,17 @@ log_session_begin(struct session *s)
 }
 
 void
+log_certificate_expired(struct session *s)
+{
+	char sid[SID_MAX];
+	struct pst_log_line ln = pst_log_begin(s->sh->log, PST_LOG_WARN, session_id(s, sid));
+
+	pst_log_str(&ln, "event", "certificate-expired");
+	pst_log_str(&ln, "listener", s->ln->name);
+	pst_log_end(&ln);
+}
+
+void
 log_session_end(struct session *s)
 {
 	char sid[SID_MAX];

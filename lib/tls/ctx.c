@@ -165,6 +165,7 @@ pst_tls_ctx_new(struct pst_crypto *c, const struct pst_tls_conf *conf, char *err
 	ctx->side = conf->side;
 	ctx->verify = conf->verify;
 	ctx->client_cert = conf->client_cert;
+	ctx->strict_names = conf->strict_names;
 	if (build_all(ctx, conf, err, errlen))
 		return ctx;
 fail:

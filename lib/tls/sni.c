@@ -6,7 +6,7 @@
  * wildcard covers it; so RSA and ECDSA stand side by side and the client's
  * signature algorithms choose. A name that no certificate has gets the default
  * set: the first certificate of each kind. Refusing it would only make senders
- * that do not verify fall back to plaintext.
+ * that do not verify fall back to plaintext; a profile may want that all the same.
  *
  * Sets are computed when the profile is loaded; a handshake does two binary
  * searches and one SSL_set_SSL_CTX.
@@ -222,6 +222,19 @@ lookup(const struct pst_tls_ctx *ctx, char *name)
 }
 
 /*
+ * Nobody's name. RFC 6066 3: "either abort the handshake by sending a fatal-level
+ * unrecognized_name(112) alert or continue the handshake."
+ */
+static int
+unknown(const struct pst_tls_ctx *ctx, int *alert)
+{
+	if (!ctx->strict_names)
+		return SSL_TLSEXT_ERR_NOACK;
+	*alert = SSL_AD_UNRECOGNIZED_NAME;
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/*
  * The servername callback. Names with bytes that no host name has are refused
  * before anything stores or logs them. RFC 6066 3: no trailing dot is sent, and
  * one that is sent anyway is ignored.
@@ -246,7 +259,7 @@ pst_tls_sni_select(SSL *ssl, int *alert, void *arg)
 		name[i] = (char)tolower((unsigned char)sni[i]);
 	}
 	if (n == 0 || n > NAME_MAX_LEN)
-		return SSL_TLSEXT_ERR_NOACK;
+		return unknown(ctx, alert);
 	name[n - (name[n - 1] == '.')] = 0;
 	s = lookup(ctx, name);
 	if (s == NULL) {
@@ -254,12 +267,12 @@ pst_tls_sni_select(SSL *ssl, int *alert, void *arg)
 
 		/* "a.b": the wildcard takes the place of the whole first label. */
 		if (dot == NULL || dot == name)
-			return SSL_TLSEXT_ERR_NOACK;
+			return unknown(ctx, alert);
 		dot[-1] = '*';
 		s = lookup(ctx, dot - 1);
 	}
 	if (s == NULL)
-		return SSL_TLSEXT_ERR_NOACK;
+		return unknown(ctx, alert);
 	return s == ctx->ssl || SSL_set_SSL_CTX(ssl, s) != NULL ? SSL_TLSEXT_ERR_OK
 								: SSL_TLSEXT_ERR_NOACK;
 }

@@ -24,6 +24,7 @@ struct pst_tls_ctx {
 	enum pst_tls_side side;
 	enum pst_tls_verify verify; /* of pst_tls_new */
 	enum pst_tls_client_cert client_cert;
+	bool strict_names;
 	/* OpenSSL's security level of connections that take any certificate, and of the others */
 	int level_any, level;
 	SSL_CTX *ssl; /* clients, and servers without a matching name: the default certificates */

@@ -238,12 +238,13 @@ def T3_what_was_offered_in_clear_is_forgotten_under_tls(t):
 
 # ---- T8: ALPN ----
 
-def s_client(t, *args, port=465, hold=0.4):
+def s_client(t, *args, port=465, hold=0.4, name="mx.example.org"):
     """openssl s_client, which waits for tickets and then says quit (in lower case: a Q would
     be for s_client itself); all its output."""
     starttls = "-starttls smtp" if port in (25, 2525) else ""
+    sni = f"-servername {name}" if name else "-noservername"
     cmd = (f"(sleep {hold}; printf 'quit\\r\\n'; sleep {hold}) | openssl s_client -connect "
-           f"{GW4}:{port} -servername mx.example.org {starttls} {' '.join(args)} 2>&1")
+           f"{GW4}:{port} {sni} {starttls} {' '.join(args)} 2>&1")
     return t.run("sh", "-c", cmd, check=False, timeout=20)
 
 
@@ -258,6 +259,25 @@ def T8_alpn_without_smtp_is_refused_with_the_alert_for_it(t):
             # 120: RFC 7301 3.2
             assert ("alert number 120" in out) == (not good), (port, alpn, out)
             assert ("ALPN protocol: smtp" in out) == (good and alpn is not None), (port, alpn, out)
+    alive(t)
+
+
+@case(timeout=30)
+def T8_a_strict_profile_refuses_who_was_led_here_from_another_server(t):
+    h = t.hop()
+    conf = t.conf([(h.addr, h.port)])
+    table = {None: True, "mx.example.org": True, "www.example.org": False}
+    t.gateway(conf)
+    for strict in (False, True):
+        conf["tls_profiles"]["mx"]["strict_names"] = strict
+        t.gw.call("config.push", config=conf)
+        for port in (465, 25):
+            for name, ours in table.items():
+                out = s_client(t, port=port, hold=0.2, name=name)
+                good = ours or not strict
+                assert ("221 2.0.0" in out) == good, (strict, port, name, out)
+                # 112: RFC 6066 3
+                assert ("alert number 112" in out) == (not good), (strict, port, name, out)
     alive(t)
 
 

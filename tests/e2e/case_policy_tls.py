@@ -91,6 +91,7 @@ def without_inspection_starttls_is_not_offered_and_mail_goes_on_in_clear(t):
 
 @case(timeout=30)
 def a_listener_without_a_usable_certificate_is_refused(t):
+    certificate(t, "gone-by", "mx.example.org", days=-1)
     for support in ("enabled", "required"):
         conf = one_listener(t.conf(), support)
         conf["tls_profiles"]["mx"] = {"certificates": []}
@@ -100,6 +101,11 @@ def a_listener_without_a_usable_certificate_is_refused(t):
         conf["certificates"]["mx-rsa"]["key"] = f"{t.lab.dir}/certs/mx-ecdsa.key"
         code, out = check(t, conf)
         assert code == 1 and "/certificates/mx-rsa" in out, out
+        conf = one_listener(t.conf(), support)
+        conf["certificates"]["mx-rsa"] = {"chain": f"{t.lab.dir}/certs/gone-by.crt",
+                                          "key": f"{t.lab.dir}/certs/gone-by.key"}
+        code, out = check(t, conf)
+        assert code == 1 and "/certificates/mx-rsa" in out and "expired" in out, out
         conf = one_listener(t.conf(), support)
         conf["actions"]["inbound"] = {"inspect": False}
         code, out = check(t, conf)

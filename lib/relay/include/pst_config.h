@@ -143,6 +143,7 @@ struct pst_config_tls_profile {
 	unsigned *certificates;            /* indices */
 	const char *ciphers, *ciphersuites, *groups; /* NULL: default */
 	unsigned tickets;                            /* inbound, 0..2, default 0 */
+	bool strict_names;                           /* T8; default false */
 	enum pst_tls_pfs sender_pfs;                 /* "sender": {"pfs"}: W10, with clients */
 	enum pst_tls_pfs recipient_pfs; /* "recipient": {"pfs"}: with next hops, for mail that came
 					   in under this profile */

@@ -129,6 +129,8 @@ void pst_relay_stop(struct pst_relay *r);
 	X(starttls_injection, "bytes found behind STARTTLS, either leg")                           \
 	X(timeouts, "sessions ended by a timeout")                                                 \
 	X(policy_conflicts, "recipients put off because an exemption met a mandatory demand")      \
+	X(certificate_expired,                                                                     \
+		"sessions begun when every certificate of their listener had expired")             \
 	X(broken_tls_learned, "hosts noted because TLS with them failed")                          \
 	X(broken_tls_used, "connections kept plain because TLS with that host failed lately")      \
 	X(broken_tls_overruled,                                                                    \
@@ -174,8 +176,16 @@ enum {                        /* why policy said no: pst_verdict.reason and the 
 };
 extern const char *const pst_relay_refusal_names[PST_REFUSALS];
 
+enum {                        /* why a message left in clear although TLS was preferred */
+	PST_DOWNGRADE_NO_TLS, /* tls_not_offered */
+	PST_DOWNGRADE_BROKEN, /* tls_failed: now or lately, and the memory of broken TLS is on */
+	PST_DOWNGRADES
+};
+extern const char *const pst_relay_downgrade_names[PST_DOWNGRADES];
+
 struct pst_relay_labels {
 	uint64_t policy_refusals[PST_REFUSALS];
+	uint64_t downgrades[PST_DOWNGRADES]; /* messages that the next hop took */
 	uint64_t handshakes[PST_LEGS][2 /* 1.2, 1.3 */][PST_CIPHERS][2 /* resumed */];
 	uint64_t handshake_failures[PST_LEGS];
 	uint64_t handshake_us_sum[PST_LEGS];

@@ -80,6 +80,8 @@ struct pst_tls_conf {
 	 * needed unless client_cert is OFF */
 	const char *ca_file;
 	bool alpn_smtp; /* server: refuse ALPN without "smtp" when ALPN is sent */
+	/* server: refuse server names that no certificate has; none is fine */
+	bool strict_names;
 	/* server: keeps resumption inside one profile; all of the above but the certificates does
 	 * so anyway */
 	const char *session_id_context;

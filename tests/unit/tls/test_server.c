@@ -36,7 +36,7 @@ static const struct selection selections[] = {
 };
 
 static void
-setup(struct pair *p)
+setup_names(struct pair *p, bool strict)
 {
 	const struct pki *k = pair_pki();
 	EVP_PKEY *keys[NCERTS] = {k->ec, k->rsa, k->ec2, k->rsa};
@@ -46,8 +46,15 @@ setup(struct pair *p)
 	for (unsigned i = 0; i < NCERTS; i++)
 		p->sconf.certs[i] = pair_cert(p->sc, keys[i], sans[i]);
 	p->sconf.ncerts = NCERTS;
+	p->sconf.strict_names = strict;
 	p->cconf.verify = PST_TLS_VERIFY_OFF;
 	pair_contexts(p);
+}
+
+static void
+setup(struct pair *p)
+{
+	setup_names(p, false);
 }
 
 Test(server, the_name_and_the_clients_algorithms_choose_the_certificate)
@@ -159,6 +166,34 @@ Test(server, a_server_name_with_control_bytes_is_refused)
 			"the peer refused (received alert: illegal parameter)");
 		pair_fini(&p);
 	}
+}
+
+/* T8: a client that was led here from another service names that one. */
+Test(server, a_name_that_no_certificate_has_is_refused_where_the_profile_is_strict)
+{
+	static const struct {
+		const char *name;
+		bool ours;
+	} cases[] = {{NULL, true}, {"a.example.com", true}, {"A.Example.Com.", true},
+		{"x.example.com", true}, {"x.y.example.com", false}, {"unknown.test", false},
+		{"localhost", false}, {".example.com", false}};
+	struct pair p;
+
+	setup_names(&p, true);
+	for (unsigned i = 0; i < PST_COUNT(cases); i++) {
+		p.name = NULL;
+		pair_sessions(&p);
+		if (cases[i].name != NULL)
+			SSL_set_tlsext_host_name(p.client.tls->ssl, cases[i].name);
+		cr_expect_eq(pair_handshake(&p), cases[i].ours, "%s", cases[i].name);
+		if (cases[i].ours)
+			continue;
+		end_handshake(&p.client);
+		cr_expect_str_eq(pst_tls_error(p.client.tls),
+			"the peer refused (received alert: unrecognized name)", "%s",
+			cases[i].name);
+	}
+	pair_fini(&p);
 }
 
 static unsigned tickets_seen;
