@@ -428,7 +428,7 @@ int
 pst_edit_import_line(const struct pst_edit *e, const char *pointer)
 {
 	static const char section[] = "/policy/map/";
-	char key[KEY_MAX], folded[KEY_MAX];
+	char key[KEY_MAX] = "", folded[KEY_MAX];
 	size_t n = 0;
 
 	if (e->lines == NULL || strncmp(pointer, section, strlen(section)) != 0)
