@@ -374,16 +374,6 @@ ask_next_hop(const struct pst_policy *p, struct policy_leg *leg, unsigned hop)
 }
 
 static void
-tell_recipient_gap(const struct pst_policy *p, struct policy_leg *leg)
-{
-	if (!policy_leg_silent(leg))
-		return;
-	policy_leg_tell(leg, "default_rule", "gap", "%s", pst_recipient_name(p->default_recipient));
-	if (p->outbound != PST_LEVEL_UNSET)
-		policy_leg_tell(leg, "global", "gap", "outbound %s", pst_level_name(p->outbound));
-}
-
-static void
 ask_recipient(const struct pst_policy *p, const struct pst_facts *f, struct pst_verdict *v,
 	const struct policy_query *to, struct pst_policy_trace *trace)
 {
@@ -402,7 +392,6 @@ ask_recipient(const struct pst_policy *p, const struct pst_facts *f, struct pst_
 	if (v->want.entry >= 0)
 		ask_map(p, &leg, v->want.entry);
 	ask_next_hop(p, &leg, v->next_hop);
-	tell_recipient_gap(p, &leg);
 	v->want = leg.want;
 	policy_leg_level(&leg, &conflict);
 	if (!conflict)

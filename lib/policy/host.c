@@ -132,6 +132,17 @@ ask_host_map(const struct pst_policy *p, const struct pst_host_facts *h,
 	policy_leg_tell(leg, "map", stance, "%s %s", e->destination, pst_level_name(e->word.level));
 }
 
+/* Last of all: only now is it known that nobody spoke. */
+static void
+tell_gap(const struct pst_policy *p, struct policy_leg *leg)
+{
+	if (!policy_leg_silent(leg))
+		return;
+	policy_leg_tell(leg, "default_rule", "gap", "%s", pst_recipient_name(p->default_recipient));
+	if (p->outbound != PST_LEVEL_UNSET)
+		policy_leg_tell(leg, "global", "gap", "outbound %s", pst_level_name(p->outbound));
+}
+
 static void
 tell_result(struct policy_leg *leg, const struct pst_demand *d)
 {
@@ -185,5 +196,6 @@ pst_policy_host(const struct pst_policy *p, const struct pst_want *want,
 	word = author(p, &leg.want, d->level);
 	if (word != NULL && d->level >= PST_LEVEL_FINGERPRINT)
 		add_matches(d, &n, word);
+	tell_gap(p, &leg);
 	tell_result(&leg, d);
 }

@@ -570,3 +570,29 @@ Test(stance, the_trace_of_silence_shows_who_fills_the_gap)
 	cr_expect_eq(trace.n, PST_TRACE_MAX);
 	pst_policy_free(p);
 }
+
+Test(stance, a_host_that_is_spoken_of_leaves_no_gap)
+{
+	static const char *const never[] = {"mx.to.example"};
+	const struct pst_policy_next_hop hop = {.name = "hop"};
+	struct pst_policy_conf c = {.nroutes = 1,
+		.routes = to_hop,
+		.nnext_hops = 1,
+		.next_hops = &hop,
+		.never = {.n = 1, .entries = never},
+		.outbound = PST_LEVEL_ENCRYPT};
+	struct pst_policy_trace trace = {0};
+	struct pst_policy *p = policy_must(&c);
+	struct answer a;
+	char text[2000];
+
+	ask(p, true, false, &a, &trace);
+	trace_text(&trace, text);
+	cr_expect_str_eq(text,
+		"sender default_rule gap: optional\n"
+		"sender result gap: may, client in TLS\n"
+		"recipient whitelist exempt: the host mx.to.example\n"
+		"recipient result exempt: none\n",
+		"%s", text);
+	pst_policy_free(p);
+}
