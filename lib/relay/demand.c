@@ -58,7 +58,8 @@ demand_digest(const struct pst_demand *d, const struct tls_part *part)
 	struct digest out = {{0, 0}};
 
 	digest_number(&out, d->level);
-	digest_text(&out, part != NULL ? part->key : NULL);
+	digest_add(
+		&out, part != NULL ? &part->digest : NULL, part != NULL ? sizeof(part->digest) : 0);
 	digest_number(&out, d->nnames);
 	for (unsigned i = 0; i < d->nnames; i++) {
 		digest_span(&out, d->names[i].name);

@@ -299,6 +299,7 @@ tls_part_get(struct parts *ps, const struct build *b, char *key,
 		return NULL;
 	}
 	p->key = key;
+	digest_text(&p->digest, key);
 	p->refs = 1;
 	mk.not_after = &p->not_after;
 	for (unsigned w = 0; w < ps->nworkers; w++) {

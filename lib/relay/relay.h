@@ -345,7 +345,7 @@ void session_hop_data(struct session *s, const struct pst_smtp_reply *r);
 void session_hop_dot(struct session *s, const struct pst_smtp_reply *r);
 void session_hop_lost(struct session *s, enum hop_fault f); /* s->hop is gone already */
 
-/* ---- transaction (tx.c): envelope, next hop, body ---- */
+/* ---- transaction (tx.c, envelope.c, body.c) ---- */
 
 enum pst_rc tx_begin(struct session *s, const struct pst_smtp_mail *m);
 /* Every name that was asked for is known now. */

@@ -21,8 +21,9 @@ typedef void pst_relay_report_fn(void *arg, const char *pointer, const char *tex
 /* A TLS profile or a next hop's demands, compiled for every worker. */
 struct tls_part {
 	TAILQ_ENTRY(tls_part) link;
-	char *key;         /* the whole content */
-	unsigned refs;     /* snapshots that have it */
+	char *key;            /* the whole content */
+	struct digest digest; /* of it */
+	unsigned refs;        /* snapshots that have it */
 	int64_t not_after; /* of a profile: when its last certificate ends; seconds since the epoch
 			    */
 	struct pst_tls_ctx *ctx[];
