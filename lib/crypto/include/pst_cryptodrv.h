@@ -19,6 +19,7 @@
 
 #include <pst_base.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 /* What the operation is for: the key of the routes in the configuration, and of the counters. */
 enum pst_op_kind {
@@ -90,7 +91,7 @@ struct pst_op {
 	unsigned long error; /* OpenSSL's first error code of a CALL that failed */
 	void *priv;          /* the back-end's while it has the operation */
 	/* lib/crypto's. */
-	struct pst_op *next;
+	TAILQ_ENTRY(pst_op) link;
 	struct pst_waiter *waiter;
 	uint64_t submitted_ns;
 	unsigned lane;
