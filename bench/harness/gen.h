@@ -35,10 +35,11 @@ enum gen_event {
 /* The most one write may carry; gen_write takes it whole when gen_room said more than 0. */
 #define GEN_WRITE_MAX (192 * 1024)
 
-struct gen_transport; /* its first member is the ops: struct gen_transport { const struct .. *ops; }; */
+struct gen_transport; /* its first member is the ops: struct gen_transport { const struct .. *ops;
+			 }; */
 
 struct gen_transport_ops {
-	const char *name; /* "postern" (our stack), "kernel" (sockets) */
+	const char *name;                      /* "postern" (our stack), "kernel" (sockets) */
 	void (*free)(struct gen_transport *t); /* drops what is open without a word */
 	/*
 	 * Once at the top of a turn: takes in what arrived and fires timers. Never waits.
@@ -61,8 +62,8 @@ struct gen_transport_ops {
 	enum pst_rc (*connect)(struct gen_transport *t, const struct pst_ip *local,
 		const struct pst_endpoint *to, void *user, struct gen_conn **out);
 	/* The error text is a line; `at` with ip any (::): all addresses, both families. */
-	enum pst_rc (*listen)(struct gen_transport *t, const struct pst_endpoint *at, char *err,
-		size_t errlen);
+	enum pst_rc (*listen)(
+		struct gen_transport *t, const struct pst_endpoint *at, char *err, size_t errlen);
 
 	void (*set_user)(struct gen_conn *c, void *user);
 	void *(*user)(const struct gen_conn *c);
@@ -73,7 +74,8 @@ struct gen_transport_ops {
 	struct pst_span (*peek)(struct gen_transport *t, struct gen_conn *c);
 	void (*consume)(struct gen_transport *t, struct gen_conn *c, size_t n);
 	bool (*eof)(const struct gen_conn *c); /* the peer's FIN is next, nothing left before it */
-	/* More than 0: a write of at most GEN_WRITE_MAX bytes is taken whole. 0: GEN_EV_WRITE follows. */
+	/* More than 0: a write of at most GEN_WRITE_MAX bytes is taken whole. 0: GEN_EV_WRITE
+	 * follows. */
 	size_t (*room)(struct gen_transport *t, struct gen_conn *c);
 	/* PST_OK: taken; the transport keeps what cannot leave yet. Else the connection is dead. */
 	enum pst_rc (*write)(struct gen_transport *t, struct gen_conn *c, const void *p, size_t n);
