@@ -22,12 +22,14 @@
 #include <pst_tcp.h>
 
 struct pst_relay;
+struct pst_engine;
 
 struct pst_relay_deps {
 	struct pst_fabric *fabric;
 	struct pst_logger *logger;
 	unsigned nworkers;
 	bool adaptive_idle;
+	struct pst_engine *engine; /* with a lane for each worker; NULL: all crypto is inline */
 };
 
 /*
@@ -109,6 +111,7 @@ void pst_relay_stop(struct pst_relay *r);
 #define PST_RELAY_COUNTERS(X)                                                                      \
 	X(sessions, "client sessions begun")                                                       \
 	X(sessions_refused, "client sessions refused with 421")                                    \
+	X(handshakes_deferred, "times a handshake waited for the next turn of the worker")         \
 	X(sessions_ended, "client sessions ended")                                                 \
 	X(client_handshakes, "TLS handshakes finished with clients")                               \
 	X(client_handshake_failures, "TLS handshakes failed with clients")                         \
