@@ -58,6 +58,8 @@ pair_cert(struct pst_crypto *c, EVP_PKEY *key, const char *san)
 					 .issuer_key = k->ca_key});
 }
 
+struct pst_engine *pair_engine;
+
 void
 pair_init(struct pair *p)
 {
@@ -67,6 +69,8 @@ pair_init(struct pair *p)
 	p->cc = pst_crypto_new(err, sizeof(err));
 	p->sc = pst_crypto_new(err, sizeof(err));
 	cr_assert(p->cc != NULL && p->sc != NULL);
+	pst_crypto_set_engine(p->cc, pair_engine);
+	pst_crypto_set_engine(p->sc, pair_engine);
 	p->cconf = (struct pst_tls_conf){.side = PST_TLS_CLIENT,
 		.verify = PST_TLS_VERIFY_NAME,
 		.ca_file = pair_pki()->ca_file};
