@@ -367,6 +367,16 @@ limits(struct out *o, const struct pst_relay_labels *l)
 }
 
 static void
+tls_floods(struct out *o, const struct pst_relay_labels *l)
+{
+	family(o, COUNTER, "tls_floods", "TLS sessions ended because of a flood, by leg and cause");
+	for (unsigned leg = 0; leg < PST_LEGS; leg++)
+		for (unsigned i = PST_TLS_FLOOD_NONE + 1; i < PST_TLS_FLOODS; i++)
+			put(o, "postern_tls_floods_total{leg=\"%s\",cause=\"%s\"} %" PRIu64 "\n",
+				legs[leg], pst_tls_flood_names[i], l->tls_floods[leg][i]);
+}
+
+static void
 refusals(struct out *o, const struct pst_relay_labels *l)
 {
 	family(o, COUNTER, "policy_refusals", "Recipients and senders that policy refused, by why");
@@ -394,6 +404,7 @@ labelled(struct out *o, const struct pst_metrics_input *in)
 		sum.plaintext_transactions);
 	replies(o, &sum);
 	limits(o, &sum);
+	tls_floods(o, &sum);
 	refusals(o, &sum);
 }
 

@@ -74,6 +74,17 @@ int64_t pst_cert_not_after(const char *chain_file, char *err, size_t errlen);
 X509_STORE *pst_crypto_trust(struct pst_crypto *c, const char *file, char *err, size_t errlen);
 
 /*
+ * A file of secrets, whole and with a NUL behind it. Regular, not empty, owned by this user or
+ * root, and closed to group and others; else PST_INVAL and a text that names file and cause.
+ */
+struct pst_secret {
+	uint8_t *p;
+	size_t n;
+};
+enum pst_rc pst_secret_load(const char *file, struct pst_secret *out, char *err, size_t errlen);
+void pst_secret_free(struct pst_secret *s); /* wipes */
+
+/*
  * Counts what OpenSSL holds on the heap, so that the cost of an idle session is a
  * figure and not a guess. Call before anything else touches OpenSSL; PST_INVAL if
  * that was too late (nothing is counted then). Costs a few ns an allocation.

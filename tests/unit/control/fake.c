@@ -203,6 +203,11 @@ pst_relay_reclaim(struct pst_relay *r)
 }
 
 void
+pst_relay_rotate(struct pst_relay *r, uint64_t now_ns)
+{
+}
+
+void
 fake_relay_free(void)
 {
 	fake.held = false;

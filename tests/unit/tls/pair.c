@@ -29,6 +29,18 @@ pair_pki(void)
 	return &k;
 }
 
+const struct pst_tickets *
+pair_tickets(void)
+{
+	static struct pst_tickets *t;
+
+	if (t == NULL)
+		t = pst_tickets_new(
+			&(struct pst_tickets_conf){.rotate = 3600, .lifetime = 3600}, 0);
+	cr_assert_not_null(t);
+	return t;
+}
+
 struct pst_cert *
 pair_cert_spec(struct pst_crypto *c, const struct pki_spec *spec)
 {
