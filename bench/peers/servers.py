@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 
 from lablib import GW4, HOP4, LabError, netns, run, wait_for
@@ -72,12 +73,22 @@ class Server:
         """True when nothing of the load is under way inside any more."""
         return True
 
+    def pause(self):
+        """Out of the way while another one is measured."""
+
+    def resume(self):
+        """Back from pause()."""
+
+    def idle_sessions(self, wanted):
+        """How many it can hold."""
+        return wanted
+
     def live_bytes(self):
         """Bytes it says it holds for its sessions, None where it does not tell."""
         return None
 
-    def busy_us(self):
-        """Its own account of the time it worked, None where it keeps none."""
+    def own_time(self):
+        """Microseconds by its own account: {"busy", "empty"}; None where it keeps none."""
         return None
 
 
@@ -138,6 +149,9 @@ class PostfixQueue(Server):
         self.ways = {"ecdsa": Way(addr, 25), "rsa": Way(addr, 2526)}
         self.filter_way = Way(addr, 2528)
 
+    def idle_sessions(self, wanted):
+        return min(wanted, 100)  # a process each
+
     def settled(self):
         for part in ("maildrop", "incoming", "active", "deferred"):
             for _, _, files in os.walk(f"{self.dir}/queue/{part}"):
@@ -160,6 +174,9 @@ class PostfixFilter(Server):
         self.owner, self.group, self.dir = owner, owner.group, owner.dir
         self.ways = {"ecdsa": owner.filter_way}
 
+    def settled(self):
+        return self.owner.settled()
+
     version = staticmethod(PostfixQueue.version)
 
 
@@ -180,6 +197,32 @@ class Postern(Server):
             self.gw = self.lab.start_gateway(conf)
         self.proc = self.gw.proc
         self.ways = {"ecdsa": Way(GW4, 25), "rsa": Way(GW4, 2526)}
+
+    def pause(self):
+        """Stopped: its polls, seldom as they are when it idles, would be on the same core."""
+        self.proc_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.proc_signal(signal.SIGCONT)
+
+    def proc_signal(self, sig):
+        for pid in self.group.pids():
+            os.kill(pid, sig)
+
+    def own_time(self):
+        """Of all workers. Empty polls are on the system's account too, sleep is on neither."""
+        m = self.metrics()
+        if "postern_worker_busy_seconds_total" not in m:
+            return None
+        return {"busy": m["postern_worker_busy_seconds_total"] * 1e6,
+                "empty": m.get("postern_worker_empty_seconds_total", 0) * 1e6}
+
+    def live_bytes(self):
+        """OpenSSL's heap and our records; TCP's are of a fixed size."""
+        m = self.metrics()
+        return m["postern_tls_heap_bytes"] + \
+            m["postern_sessions_live"] * m["postern_session_record_bytes"] + \
+            m["postern_tcp_connections"] * self.gw.call("stats")["workers"][0]["tcb_bytes"]
 
     def metrics(self):
         """Samples of /metrics, added up over their labels."""
@@ -209,6 +252,15 @@ class PosternAnew(Server):
     def start(self, owner):
         self.owner, self.group, self.dir = owner, owner.group, owner.dir
         self.ways = {k: Way(w.addr, w.port, w.tls, "example.net") for k, w in owner.ways.items()}
+
+    def pause(self):
+        self.owner.pause()
+
+    def resume(self):
+        self.owner.resume()
+
+    def own_time(self):
+        return self.owner.own_time()
 
     def version(self):
         return self.owner.version()
