@@ -92,6 +92,8 @@ void pst_secret_free(struct pst_secret *s); /* wipes */
 enum pst_rc pst_crypto_count_memory(void);
 /* Live bytes as the allocator rounds them, all threads; any thread may ask. 0: not counted. */
 uint64_t pst_crypto_live_bytes(void);
+/* The calling thread's share of it; negative if it frees what others made. */
+int64_t pst_crypto_live_bytes_here(void);
 
 /* Takes the calling thread's OpenSSL error queue as one line; empties it. */
 void pst_crypto_errors(char *buf, size_t len);
