@@ -53,15 +53,6 @@ describe(const struct pst_config *cfg, unsigned i, struct pst_cryptodrv_conf *co
 
 /* ---- checks ---- */
 
-static const struct pst_cryptodrv *
-driver_of(const struct pst_config_crypto *c, const char *backend)
-{
-	for (unsigned i = 0; backend != NULL && i < c->nbackends; i++)
-		if (strcmp(c->backends[i].name, backend) == 0)
-			return find_driver(c->backends[i].driver);
-	return NULL;
-}
-
 static void
 unknown_driver(struct pst_config_report *report, const char *at, const char *name)
 {
@@ -91,8 +82,13 @@ check_backend(const struct pst_config *cfg, unsigned i, struct pst_config_report
 		pst_config_report_add(
 			report, at, "driver \"%s\" has no threads of its own", drv->name);
 	}
+	snprintf(at, sizeof(at), "/crypto/backends/%s/around", b->name);
+	if (drv->wraps && b->around == NULL)
+		pst_config_report_add(
+			report, at, "missing: driver \"%s\" wraps another back-end", drv->name);
+	else if (!drv->wraps && b->around != NULL)
+		pst_config_report_add(report, at, "driver \"%s\" wraps nothing", drv->name);
 	describe(cfg, i, &conf);
-	conf.inner_drv = driver_of(&cfg->crypto, b->around);
 	snprintf(at, sizeof(at), "/crypto/backends/%s", b->name);
 	if (drv->check(&conf, err, sizeof(err)) != PST_OK)
 		pst_config_report_add(report, at, "%s", err);

@@ -210,8 +210,11 @@ stop(struct app *a)
 	if (a->relay != NULL) {
 		pst_relay_stop(a->relay);
 		wait_workers(a);
-		pst_relay_free(a->relay);
 	}
+	if (a->engine != NULL)
+		pst_engine_stop(a->engine);
+	if (a->relay != NULL)
+		pst_relay_free(a->relay);
 	if (a->engine != NULL)
 		pst_engine_free(a->engine);
 	if (a->logger != NULL)
