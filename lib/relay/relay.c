@@ -196,6 +196,8 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 	out->pooled_connections = sh->npool;
 	out->mbufs_total = pst_net_pool_data(sh->net)->size;
 	out->mbufs_in_use = rte_mempool_in_use_count(pst_net_pool_data(sh->net));
+	if (r->deps.engine != NULL)
+		pst_lane_stats(pst_engine_lane(r->deps.engine, worker), &out->crypto);
 }
 
 void

@@ -17,6 +17,7 @@
 #define PST_RELAY_H
 
 #include <pst_config.h>
+#include <pst_engine.h>
 #include <pst_log.h>
 #include <pst_net.h>
 #include <pst_tcp.h>
@@ -236,6 +237,7 @@ struct pst_worker_stats {
 	struct pst_worker_time time;
 	uint64_t live_sessions, pooled_connections;
 	uint64_t mbufs_in_use, mbufs_total;
+	struct pst_lane_stats crypto; /* all 0 without an engine */
 };
 /* A worker's numbers, each a moment old. */
 void pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out);
