@@ -163,6 +163,18 @@ pst_relay_live(const struct pst_relay *r)
 	return atomic_load(&r->live);
 }
 
+/* The clock is the kernel's: reading it costs the worker nothing. */
+static struct pst_worker_time
+time_spent(const struct shard *sh)
+{
+	struct pst_worker_time t = sh->time;
+	struct timespec cpu;
+
+	if (sh->has_clock && clock_gettime(sh->clock, &cpu) == 0)
+		t.cpu_ns = (uint64_t)cpu.tv_sec * PST_NS_PER_SEC + (uint64_t)cpu.tv_nsec;
+	return t;
+}
+
 /* Reads another thread's numbers: plain 64-bit loads, each a moment old (pst_base.h). */
 void
 pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out)
@@ -179,6 +191,7 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 	pst_tcp_usage(sh->tcp, &out->usage);
 	out->loops = sh->loops;
 	out->busy_loops = sh->busy_loops;
+	out->time = time_spent(sh);
 	out->live_sessions = sh->nsessions;
 	out->pooled_connections = sh->npool;
 	out->mbufs_total = pst_net_pool_data(sh->net)->size;

@@ -28,6 +28,7 @@
 #include <pst_wheel.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "broken.h"
 #include "digest.h"
@@ -491,6 +492,11 @@ struct shard {
 	bool draining;
 	struct pst_relay_counters c;
 	uint64_t loops, busy_loops;
+	struct pst_worker_time time;
+	uint64_t tsc; /* up to here time is counted */
+	uint64_t sleeps;
+	clockid_t clock; /* the thread's CPU clock, while has_clock */
+	_Atomic bool has_clock;
 	uint8_t *wire;  /* SHARD_WIRE: ciphertext on its way to TCP */
 	uint8_t *plain; /* LEG_IN_MAX: plaintext read and used in one go */
 	uint8_t *body;  /* LEG_OUT_MAX: encoded message bytes of the session that runs */

@@ -9,9 +9,12 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <rte_mempool.h>
 #include <urcu-qsbr.h>
 
@@ -20,6 +23,7 @@
 #define IDLE_TURNS   200 /* empty turns before the first sleep */
 #define IDLE_MAX_NS  1000000ull
 #define FLUSH_MS     2000 /* for last FINs at the end */
+#define SLEEP_SAMPLE 16   /* one sleep in so many is weighed by the thread's clock */
 
 /* ---- making and unmaking ---- */
 
@@ -306,11 +310,39 @@ shard_next_deadline(const struct shard *sh)
 	return due;
 }
 
+static unsigned
+take_in(struct shard *sh)
+{
+	struct pst_pkt pkts[BURST];
+	unsigned n = PST_SPEND(PST_LAYER_NET, pst_net_rx(sh->net, sh->now, pkts, BURST));
+	unsigned before = pst_cycles_enter(PST_LAYER_TCP);
+
+	for (unsigned i = 0; i < n; i++)
+		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
+	pst_cycles_leave(before);
+	return n;
+}
+
+/* All time since the worker began is of one of three kinds, by what the turn turned out to be. */
+static void
+count_turn(struct shard *sh, bool work)
+{
+	uint64_t t = pst_tsc(), spent = t - sh->tsc;
+
+	sh->tsc = t;
+	sh->loops++;
+	sh->busy_loops += work;
+	if (work)
+		sh->time.busy += spent;
+	else
+		sh->time.empty += spent;
+	pst_cycles_turn(work);
+}
+
 bool
 shard_turn(struct shard *sh, uint64_t now)
 {
-	struct pst_pkt pkts[BURST];
-	unsigned n, work;
+	unsigned work;
 
 	struct snapshot *sn = snapshot_current(sh->relay);
 
@@ -321,31 +353,50 @@ shard_turn(struct shard *sh, uint64_t now)
 		shard_adopt(sh, sn);
 	if (pst_unlikely(atomic_load_explicit(&sh->mail.state, memory_order_relaxed) == MAIL_ASKED))
 		mailbox_answer(sh);
-	work = n = pst_net_rx(sh->net, sh->now, pkts, BURST);
-	for (unsigned i = 0; i < n; i++)
-		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
-	pst_net_tick(sh->net, sh->now);
-	pst_tcp_tick(sh->tcp, sh->now);
+	work = take_in(sh);
+	PST_SPEND(PST_LAYER_NET, pst_net_tick(sh->net, sh->now));
+	PST_SPEND(PST_LAYER_TCP, pst_tcp_tick(sh->tcp, sh->now));
 	waiter_poll(sh);
 	work += run_timers(sh);
 	work += run_ready(sh);
 	if (pst_unlikely(sh->probe != NULL && sh->probe_hop == NULL))
 		probe_over(sh);
-	pst_tcp_flush(sh->tcp, sh->now);
-	pst_net_flush(sh->net);
+	PST_SPEND(PST_LAYER_TCP, pst_tcp_flush(sh->tcp, sh->now));
+	PST_SPEND(PST_LAYER_NET, pst_net_flush(sh->net));
 	rcu_quiescent_state(); /* nothing of this turn's generation is held but what is counted */
-	sh->loops++;
-	sh->busy_loops += work > 0;
+	count_turn(sh, work > 0);
 	return work > 0;
 }
 
-/* Offline for RCU: a publication does not wait for who sleeps. */
+/* Of the calling thread. */
+static uint64_t
+cpu_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * PST_NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * Offline for RCU: a publication does not wait for who sleeps. The way into the kernel and
+ * back is CPU time that no turn has; it is weighed now and then, for weighing costs too.
+ */
 static void
 shard_sleep(struct shard *sh, uint64_t ns)
 {
+	bool weigh = sh->sleeps++ % SLEEP_SAMPLE == 0;
+	uint64_t cpu = weigh ? cpu_now() : 0, t;
+
 	rcu_thread_offline();
 	pst_net_idle(sh->net, ns);
 	rcu_thread_online();
+	if (weigh)
+		sh->time.sleep_cpu_ns += (cpu_now() - cpu) * SLEEP_SAMPLE;
+	t = pst_tsc();
+	sh->time.asleep += t - sh->tsc;
+	sh->tsc = t;
+	pst_cycles_slept();
 }
 
 /* Runs until `stop` says so; sleeps when nothing comes and the mode allows it. */
@@ -395,6 +446,8 @@ pst_shard_run(struct pst_relay *r, unsigned worker)
 
 	rcu_register_thread();
 	rc = shard_init(sh, r, worker, pst_now_ns());
+	sh->has_clock = pthread_getcpuclockid(pthread_self(), &sh->clock) == 0;
+	sh->tsc = pst_tsc();
 
 	if (rc == PST_OK) {
 		atomic_fetch_add(&r->running, 1);
@@ -406,6 +459,7 @@ pst_shard_run(struct pst_relay *r, unsigned worker)
 			pst_rc_name(rc));
 		atomic_store(&r->failed, true);
 	}
+	sh->has_clock = false;
 	shard_fini(sh);
 	rcu_unregister_thread();
 	return rc == PST_OK ? 0 : -1;

@@ -200,6 +200,19 @@ struct pst_relay_counters {
 	PST_RELAY_COUNTERS(PST_COUNTER_MEMBER)
 };
 
+/*
+ * Where a worker's time went. busy + empty + asleep is all of it since it began, in cycles
+ * (pst_tsc_hz a second). busy is what the mail cost, whatever the mode; the system's figure is
+ * more: cpu_ns = busy + empty + sleep_cpu_ns, as far as nobody else took the core meanwhile.
+ */
+struct pst_worker_time {
+	uint64_t busy;         /* turns that found work */
+	uint64_t empty;        /* polls that found nothing */
+	uint64_t asleep;       /* as time passed, not CPU */
+	uint64_t sleep_cpu_ns; /* CPU of going to sleep and waking; from samples */
+	uint64_t cpu_ns;       /* the thread's CPU time as the system has it; 0: it has ended */
+};
+
 struct pst_worker_stats {
 	struct pst_relay_counters relay;
 	struct pst_relay_labels labels;
@@ -207,6 +220,7 @@ struct pst_worker_stats {
 	struct pst_tcp_counters tcp;
 	struct pst_tcp_usage usage;
 	uint64_t loops, busy_loops; /* turns, and those that found work */
+	struct pst_worker_time time;
 	uint64_t live_sessions, pooled_connections;
 	uint64_t mbufs_in_use, mbufs_total;
 };
