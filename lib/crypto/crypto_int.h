@@ -14,7 +14,11 @@ struct pst_trust; /* trust.c */
 
 struct pst_crypto {
 	OSSL_LIB_CTX *lib;
-	OSSL_PROVIDER *provider;
+	OSSL_PROVIDER *provider; /* ours: provider.c */
+	/* Where the default provider is, to which ours delegates. */
+	OSSL_LIB_CTX *inner;
+	OSSL_PROVIDER *inner_default;
+	struct pst_engine *engine;              /* NULL: no back-ends */
 	struct pst_trust *trust[PST_TRUST_MAX]; /* most recently used first */
 };
 

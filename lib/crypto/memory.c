@@ -84,3 +84,9 @@ pst_crypto_live_bytes(void)
 		sum += atomic_load_explicit(&lanes[i].bytes, memory_order_relaxed);
 	return sum > 0 ? (uint64_t)sum : 0;
 }
+
+int64_t
+pst_crypto_live_bytes_here(void)
+{
+	return mine != NULL ? atomic_load_explicit(&mine->bytes, memory_order_relaxed) : 0;
+}

@@ -2,6 +2,7 @@
 #include "pair.h"
 #include <criterion/criterion.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <stdlib.h>
 
 #define BIG_OUT (PST_TLS_OUT_MIN + PST_TLS_WRITE_MAX)
@@ -71,6 +72,12 @@ pair_init(struct pair *p)
 		.ca_file = pair_pki()->ca_file};
 	p->sconf = (struct pst_tls_conf){.side = PST_TLS_SERVER, .ncerts = 1};
 	p->sconf.certs[0] = pair_cert(p->sc, pair_pki()->ec, "DNS:mx.example.com");
+}
+
+void
+pair_foreign_client(struct pair *p)
+{
+	cr_assert_not_null(OSSL_PROVIDER_load(pst_crypto_libctx(p->cc), "default"));
 }
 
 void

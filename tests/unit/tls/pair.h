@@ -45,6 +45,8 @@ struct pair {
 
 /* Two crypto contexts, an EC certificate for mx.example.com, verification by name. */
 void pair_init(struct pair *p);
+/* The client is from now on one that can do what ours cannot, finite-field DH among it. */
+void pair_foreign_client(struct pair *p);
 /* (Re)builds contexts from the confs, and sessions. */
 void pair_contexts(struct pair *p);
 void pair_sessions(struct pair *p);
