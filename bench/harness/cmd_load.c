@@ -10,10 +10,11 @@
  * and ends them when its standard input ends: whoever started it looks at the server's
  * memory in between.
  */
+#include "bench.h"
 #include "kernel.h"
 #include "load.h"
+#include "result.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TURN_NS     (50 * PST_NS_PER_MS) /* the longest sleep */
@@ -366,116 +366,135 @@ run(struct run *r)
 /* ---- the result ---- */
 
 static void
-put_params(const struct args *a, FILE *f)
+add_params(const struct args *a, json_t *doc)
 {
 	static const char *const tls[] = {"none", "starttls", "implicit"};
 
-	fprintf(f,
-		"\"params\": {\"tls\": \"%s\", \"messages\": %u, \"size\": %zu, \"concurrency\": "
-		"%u, \"rate\": %.9g, \"schedule\": \"%s\", \"resume\": %s, \"pipelining\": %s}",
-		tls[a->tls], a->messages, a->size, a->concurrency, a->rate,
-		a->rate == 0 ? "closed"
-		: a->even    ? "even"
-			     : "poisson",
-		a->resume ? "true" : "false", a->pipelining ? "true" : "false");
+	result_param(doc, "tls", json_string(tls[a->tls]));
+	result_param(doc, "messages", json_integer(a->messages));
+	result_param(doc, "size", json_integer((json_int_t)a->size));
+	result_param(doc, "concurrency", json_integer(a->concurrency));
+	result_param(doc, "rate", json_real(a->rate));
+	result_param(doc, "schedule",
+		json_string(a->rate == 0 ? "closed"
+			    : a->even    ? "even"
+					 : "poisson"));
+	result_param(doc, "resume", json_boolean(a->resume));
+	result_param(doc, "pipelining", json_boolean(a->pipelining));
 }
 
-static void
-put_metrics(const struct run *r, FILE *f)
+static double
+own_cpu_us(void)
+{
+	struct rusage u;
+
+	if (getrusage(RUSAGE_SELF, &u) != 0)
+		return 0;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+static json_t *
+once(double v)
+{
+	return json_pack("{s:f, s:f, s:f}", "median", v, "min", v, "max", v);
+}
+
+static json_t *
+metrics_of(const struct run *r, double s)
 {
 	const struct gen_figures *g = &r->fig;
-	double s = (double)(r->ended - r->began) / 1e9;
-	struct rusage u;
-	double cpu = 0;
 
-	if (getrusage(RUSAGE_SELF, &u) == 0)
-		cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
-		      (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-	fprintf(f,
-		"\"metrics\": {\"sessions_per_s\": %.6g, \"handshakes_per_s\": %.6g, "
-		"\"messages_per_s\": %.6g, \"mb_per_s\": %.6g, \"offered_per_s\": %.6g, "
-		"\"generator_cpu_us\": %.0f}",
-		(double)g->done / s, (double)(g->full + g->resumed) / s, (double)g->messages / s,
-		(double)g->bytes / s / 1e6, r->a->rate, cpu);
-	fprintf(f,
-		", \"counts\": {\"begun\": %" PRIu64 ", \"done\": %" PRIu64 ", \"failed\": %" PRIu64
-		", \"full\": %" PRIu64 ", \"resumed\": %" PRIu64 ", \"messages\": %" PRIu64
-		", \"refused\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"unfinished\": %u}",
-		g->begun, g->done, g->failed, g->full, g->resumed, g->messages, g->refused,
-		g->bytes, load_open(r->load));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sessions_per_s",
+		once((double)g->done / s), "handshakes_per_s",
+		once((double)(g->full + g->resumed) / s), "messages_per_s",
+		once((double)g->messages / s), "mb_per_s", once((double)g->bytes / s / 1e6),
+		"offered_per_s", once(r->a->rate), "failures", once((double)g->failed),
+		"generator_cpu_us", once(own_cpu_us()));
 }
 
-static void
-put_latency(const struct gen_figures *g, FILE *f)
+static json_t *
+counts_of(const struct run *r)
+{
+	const struct gen_figures *g = &r->fig;
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "begun",
+		(json_int_t)g->begun, "done", (json_int_t)g->done, "failed", (json_int_t)g->failed,
+		"full", (json_int_t)g->full, "resumed", (json_int_t)g->resumed, "messages",
+		(json_int_t)g->messages, "refused", (json_int_t)g->refused, "bytes",
+		(json_int_t)g->bytes, "unfinished", (json_int_t)load_open(r->load));
+}
+
+/* The histogram's own JSON, curve included. */
+static json_t *
+hist_of(const struct pst_hist *h)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	json_t *j = NULL;
+
+	if (f == NULL)
+		return NULL;
+	pst_hist_json(h, f);
+	if (fclose(f) == 0)
+		j = json_loads(text, 0, NULL);
+	free(text);
+	return j;
+}
+
+static json_t *
+latency_of(const struct gen_figures *g)
 {
 	const struct {
 		const char *name;
 		const struct pst_hist *h;
 	} all[] = {{"connect", g->connect}, {"handshake", g->handshake}, {"message", g->message},
 		{"session", g->session}};
-	const char *sep = "";
+	json_t *o = json_object();
 
-	fputs(", \"latency\": {", f);
-	for (unsigned i = 0; i < PST_COUNT(all); i++) {
-		if (all[i].h->n == 0)
-			continue;
-		fprintf(f, "%s\"%s\": ", sep, all[i].name);
-		pst_hist_json(all[i].h, f);
-		sep = ", ";
-	}
-	fputc('}', f);
+	for (unsigned i = 0; i < PST_COUNT(all); i++)
+		if (all[i].h->n > 0)
+			json_object_set_new(o, all[i].name, hist_of(all[i].h));
+	return o;
 }
 
-/* A failure's text comes from the server. */
-static void
-put_text(const char *s, FILE *f)
+/* The last failure's text comes from the server: what is no UTF-8 is not shown. */
+static json_t *
+failure_of(const struct gen_figures *g)
 {
-	fputc('"', f);
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f)
-			fprintf(f, "\\u%04x", (unsigned char)*s);
-		else
-			fprintf(f, *s == '"' || *s == '\\' ? "\\%c" : "%c", *s);
-	fputc('"', f);
+	json_t *s = json_string(g->why);
+
+	return s != NULL ? s : json_string("(not UTF-8)");
 }
 
 static bool
-put_result(const struct run *r)
+put_result(struct run *r, int argc, char **argv)
 {
-	FILE *f = r->a->json != NULL ? fopen(r->a->json, "w") : stdout;
-	char started[32];
-	time_t at = time(NULL) - (time_t)((r->ended - r->began) / PST_NS_PER_SEC);
+	double s = (double)(r->ended - r->began) / 1e9;
+	bool messages = r->a->messages > 0;
+	uint64_t units = messages ? r->fig.messages : r->fig.full + r->fig.resumed;
+	json_t *doc = result_document("load", argc, argv, "kernel sockets"), *o;
 	bool ok;
 
-	if (f == NULL) {
-		fprintf(stderr, "postern-bench load: %s: %s\n", r->a->json, strerror(errno));
-		return false;
-	}
-	strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", gmtime(&at));
-	fprintf(f,
-		"{\"schema\": \"postern-bench/1\", \"mode\": \"load\", \"version\": \"%s\", "
-		"\"started\": \"%s\", \"seconds\": %.6g, ",
-		PST_VERSION, started, (double)(r->ended - r->began) / 1e9);
-	put_params(r->a, f);
-	fprintf(f,
-		", \"results\": [{\"case\": \"load\", \"unit\": \"%s\", \"units\": %" PRIu64 ", ",
-		r->a->messages > 0 ? "message" : "handshake",
-		r->a->messages > 0 ? r->fig.messages : r->fig.full + r->fig.resumed);
-	put_metrics(r, f);
-	put_latency(&r->fig, f);
-	fputs(", \"last_failure\": ", f);
-	put_text(r->fig.why, f);
-	fputs("}]}\n", f);
-	ok = !ferror(f);
-	if (f != stdout)
-		ok = fclose(f) == 0 && ok;
-	else
-		fflush(f);
+	add_params(r->a, doc);
+	o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:[], s:{s:f, s:i, s:i, s:b}}",
+		"case", "load", "title",
+		messages ? "sessions with messages" : "sessions without a message", "unit",
+		messages ? "message" : "handshake", "units", (json_int_t)units, "metrics",
+		metrics_of(r, s), "counts", counts_of(r), "latency", latency_of(&r->fig),
+		"last_failure", failure_of(&r->fig), "runs", "noise", "spread", 0.0, "disturbed", 0,
+		"repeated", 0, "quiet", 1);
+	json_array_append_new(json_object_get(doc, "results"), o);
+	ok = result_write(doc, r->a->json != NULL ? r->a->json : "-", s, r->err, sizeof(r->err));
+	if (!ok)
+		fprintf(stderr, "postern-bench load: %s\n", r->err);
+	json_decref(doc);
 	return ok;
 }
 
 int
-cmd_load(int argc, char **argv)
+load_main(int argc, char **argv)
 {
 	struct args a = {.tls = GEN_TLS_STARTTLS,
 		.messages = 1,
@@ -500,7 +519,7 @@ cmd_load(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (!start(r))
 		fprintf(stderr, "postern-bench load: %s\n", r->err);
-	else if (run(r) && put_result(r))
+	else if (run(r) && put_result(r, argc, argv))
 		rc = r->fig.done > 0 || r->fig.messages > 0 ? 0 : 1;
 	if (rc == 1 && r->fig.why[0] != '\0')
 		fprintf(stderr, "postern-bench load: no session ended well; the last: %s\n",

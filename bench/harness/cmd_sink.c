@@ -3,6 +3,7 @@
  * postern-bench sink --kernel: a next hop that takes everything, over kernel sockets. Runs
  * until SIGTERM or SIGINT, then prints its counts as one JSON object.
  */
+#include "bench.h"
 #include "kernel.h"
 #include "load.h"
 
@@ -213,7 +214,7 @@ stop(struct sink *s)
 }
 
 int
-cmd_sink(int argc, char **argv)
+sink_main(int argc, char **argv)
 {
 	struct sink *s = calloc(1, sizeof(*s));
 	int rc;

@@ -3,6 +3,8 @@
  * postern-bench: what will this box carry?
  *
  *   postern-bench ring   client, gateway and next hop in one process, by layer
+ *   postern-bench load   sessions against any server, over kernel sockets
+ *   postern-bench sink   a next hop that takes everything, over kernel sockets
  *
  * Exit: 0 fine, 1 it failed, 2 usage.
  */
@@ -18,6 +20,8 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"ring", "client, gateway and next hop in one process: cycles by layer", ring_main},
+	{"load", "sessions against any mail server, over kernel sockets", load_main},
+	{"sink", "a next hop that takes everything", sink_main},
 };
 
 static int

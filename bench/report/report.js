@@ -315,7 +315,8 @@ function machine(doc) {
 		["Core layout", layout(doc)],
 		["When", `${(doc.started || "").replace("T", " ").replace("Z", " UTC")}, ${short(doc.seconds)} s`],
 		["Settings", rest],
-	]), doc.command ? el("p", { class: "note command" }, "Measured by ", el("code", {}, doc.command.join(" "))) : null];
+	]), doc.command ? el("p", { class: "note command" }, "Measured by ", el("code", {},
+		(doc.command[0] === doc.mode ? "postern-bench " : "") + doc.command.join(" "))) : null];
 }
 
 function noise(doc) {
