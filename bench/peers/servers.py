@@ -165,7 +165,7 @@ class PostfixQueue(Server):
 
 
 class PostfixFilter(Server):
-    name, title = "postfix-filter", "Postfix, before the queue"
+    name, title = "postfix-filter", "Postfix, no queue"
     shape = "STARTTLS with clients; smtpd_proxy_filter hands the message on in clear, no queue"
     workloads = ("message", "bulk", "latency")
     of = "postfix"
