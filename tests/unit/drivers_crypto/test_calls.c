@@ -2,7 +2,10 @@
 /* CALLs, cancelling, back-pressure, sleeping and waking, closing with work inside. */
 #include "kit.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -226,6 +229,76 @@ Test(calls, a_back_end_closes_with_work_inside)
 			op_free(ops[n]);
 		}
 	}
+}
+
+/* ---- what OpenSSL keeps for a thread and a context ---- */
+
+static int
+draw(void *arg)
+{
+	uint8_t bytes[16];
+
+	return RAND_priv_bytes_ex(arg, bytes, sizeof(bytes), 0);
+}
+
+/* The lcores' threads live on: a generator that they kept would be in a context that is gone. */
+Test(calls, a_context_may_go_when_the_back_end_is_closed)
+{
+	for (unsigned round = 0; round < 3; round++) {
+		OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
+		struct rig *r = rig_open("lcore", KIT_DEPTH, true, NULL);
+		struct pst_op *ops[4];
+		bool ok[4];
+
+		for (unsigned n = 0; n < 4; n++)
+			ops[n] = op_call(draw, lib);
+		run_all(r, 0, ops, 4, ok);
+		for (unsigned n = 0; n < 4; n++) {
+			cr_expect(ok[n]);
+			op_free(ops[n]);
+		}
+		rig_close(r);
+		OSSL_LIB_CTX_free(lib);
+	}
+}
+
+struct leaver {
+	struct rig *r;
+	struct key *k;
+	pthread_barrier_t meet;
+};
+
+static void *
+leaver_main(void *arg)
+{
+	struct leaver *l = arg;
+	uint8_t in[32] = {1};
+	struct pst_op *op = op_new(l->k, in, 32);
+	bool ok;
+
+	run_all(l->r, 1, &op, 1, &ok);
+	cr_expect(ok);
+	op_free(op);
+	pthread_barrier_wait(&l->meet);
+	pthread_barrier_wait(&l->meet); /* the back-end is closed */
+	return NULL;
+}
+
+Test(calls, a_worker_may_end_after_its_back_end)
+{
+	struct leaver l = {.r = rig_open("sync", KIT_DEPTH, true, NULL), .k = key_new("p256")};
+	pthread_t t;
+
+	cr_assert(key_add(l.r, l.k));
+	pthread_barrier_init(&l.meet, NULL, 2);
+	cr_assert_eq(pthread_create(&t, NULL, leaver_main, &l), 0);
+	pthread_barrier_wait(&l.meet);
+	key_del(l.r, l.k);
+	rig_close(l.r);
+	pthread_barrier_wait(&l.meet);
+	pthread_join(t, NULL);
+	pthread_barrier_destroy(&l.meet);
+	key_free(l.k);
 }
 
 /* ---- lcores: least loaded, asleep and awake ---- */
