@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <rte_launch.h>
 #include <unistd.h>
 
 TestSuite(calls, .init = kit_eal, .timeout = 300);
@@ -70,9 +71,14 @@ Test(calls, run_takes_what_is_queued_and_nothing_else)
 	static const uint32_t states[] = {PST_OP_FREE, PST_OP_RUNNING, PST_OP_CANCELLED};
 	_Atomic unsigned ran = 0;
 	struct pst_op *op = op_call(succeed, &ran);
-	bool ok = false;
+	bool ok = true;
 
 	ERR_raise(ERR_LIB_RSA, 99); /* of somebody before */
+	op->call = fail;
+	cr_expect(pst_op_run(op, &ok) && !ok);
+	cr_expect_eq(ERR_GET_REASON(op->error), 123);
+	atomic_store(&op->state, PST_OP_QUEUED);
+	op->call = succeed;
 	cr_expect(pst_op_run(op, &ok) && ok);
 	cr_expect_eq(op->error, 0);
 	cr_expect_eq(atomic_load(&op->state), PST_OP_RUNNING);
@@ -83,7 +89,7 @@ Test(calls, run_takes_what_is_queued_and_nothing_else)
 		cr_expect_not(ok);
 		cr_expect_eq(atomic_load(&op->state), states[i]);
 	}
-	cr_expect_eq(atomic_load(&ran), 1);
+	cr_expect_eq(atomic_load(&ran), 2);
 	op_free(op);
 }
 
@@ -241,6 +247,13 @@ draw(void *arg)
 	return RAND_priv_bytes_ex(arg, bytes, sizeof(bytes), 0);
 }
 
+static int
+end_as_a_thread(void *arg)
+{
+	OPENSSL_thread_stop();
+	return 0;
+}
+
 /* The lcores' threads live on: a generator that they kept would be in a context that is gone. */
 Test(calls, a_context_may_go_when_the_back_end_is_closed)
 {
@@ -259,6 +272,10 @@ Test(calls, a_context_may_go_when_the_back_end_is_closed)
 		}
 		rig_close(r);
 		OSSL_LIB_CTX_free(lib);
+		for (unsigned id = 1; id <= 2; id++) {
+			cr_assert_eq(rte_eal_remote_launch(end_as_a_thread, NULL, id), 0);
+			rte_eal_wait_lcore(id);
+		}
 	}
 }
 

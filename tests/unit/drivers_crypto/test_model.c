@@ -410,3 +410,32 @@ Test(model, slots_are_wiped_when_the_operation_is_done)
 	key_free(k);
 	rig_close(r);
 }
+
+/* Software devices keep scratch memory in them, and lanes are threads. */
+Test(model, each_lane_has_a_session_of_its_own)
+{
+	struct rig *r = model_open();
+	struct key *k = key_new("p256");
+	struct pst_op *ops[KIT_LANES];
+	struct rte_crypto_op *cops[KIT_LANES];
+	struct pst_op_done done[4];
+	uint8_t in[32] = {1};
+
+	cr_assert(key_add(r, k));
+	for (unsigned i = 0; i < KIT_LANES; i++) {
+		ops[i] = op_new(k, in, 32);
+		submit_all(r, i, &ops[i], 1);
+		for (unsigned n = 0; n < i; n++)
+			cr_expect_neq(cops[n]->asym->session, model.queue[i]->asym->session);
+		cops[i] = model.queue[i];
+	}
+	for (unsigned i = 0; i < KIT_LANES; i++) { /* the model has one queue for all */
+		model.n = 1;
+		model.queue[0] = cops[i];
+		cr_expect_eq(r->drv->reap(r->b, i, done, 4), 1);
+		op_free(ops[i]);
+	}
+	key_del(r, k);
+	key_free(k);
+	rig_close(r);
+}
