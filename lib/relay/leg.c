@@ -30,6 +30,7 @@ leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const struct pst_tls_expec
 		PST_LAYER_TLS, e != NULL ? pst_tls_new_expect(ctx, e) : pst_tls_new(ctx, NULL));
 	if (l->tls == NULL)
 		return PST_NOMEM;
+	pst_tls_set_user(l->tls, l);
 	if (cache != NULL)
 		pst_tls_use_cache(l->tls, cache, key);
 	l->handshaking = true;
@@ -61,6 +62,24 @@ leg_fail(struct leg *l, enum pst_rc rc)
 	return rc;
 }
 
+/* May it take a step in this turn? Else its connection is looked at again in the next. */
+static bool
+step_granted(struct shard *sh, struct leg *l)
+{
+	/* A client of ours parses and verifies certificates: some of its steps cost twice. */
+	unsigned cost = l->kind == LEG_HOP ? 2 : 1;
+
+	if (sh->steps_left >= cost) {
+		sh->steps_left -= cost;
+		return true;
+	}
+	sh->c.handshakes_deferred += !l->deferred;
+	if (!l->deferred)
+		TAILQ_INSERT_TAIL(&sh->deferred, l, link);
+	l->deferred = true;
+	return false;
+}
+
 enum pst_rc
 leg_handshake(struct shard *sh, struct leg *l)
 {
@@ -69,7 +88,9 @@ leg_handshake(struct shard *sh, struct leg *l)
 		struct pst_tls_io io = wire_io(sh, in);
 		enum pst_rc rc;
 
-		if (pst_tcp_send_space(l->conn) == 0)
+		if (pst_tls_paused(l->tls))
+			return PST_WANT_ASYNC;
+		if (pst_tcp_send_space(l->conn) == 0 || !step_granted(sh, l))
 			return PST_AGAIN;
 		rc = PST_SPEND(PST_LAYER_TLS, pst_tls_handshake(l->tls, &io));
 		if (wire_settle(l, &io) != PST_OK && (rc == PST_OK || rc == PST_AGAIN))
@@ -254,8 +275,11 @@ leg_flush(struct shard *sh, struct leg *l)
 }
 
 static void
-leg_fini(struct leg *l)
+leg_fini(struct shard *sh, struct leg *l)
 {
+	if (l->deferred)
+		TAILQ_REMOVE(&sh->deferred, l, link);
+	l->deferred = false;
 	if (l->tls != NULL)
 		PST_SPEND(PST_LAYER_TLS, pst_tls_free(l->tls));
 	l->tls = NULL;
@@ -280,14 +304,14 @@ leg_close(struct shard *sh, struct leg *l)
 	/* Bytes left unread would turn the FIN into a RST, which can overtake our last reply. */
 	pst_tcp_consume(l->conn, pst_tcp_readable(l->conn));
 	PST_SPEND(PST_LAYER_TCP, pst_tcp_close(l->conn));
-	leg_fini(l);
+	leg_fini(sh, l);
 }
 
 void
-leg_abort(struct leg *l)
+leg_abort(struct shard *sh, struct leg *l)
 {
 	if (l->conn == NULL)
 		return;
 	PST_SPEND(PST_LAYER_TCP, pst_tcp_abort(l->conn));
-	leg_fini(l);
+	leg_fini(sh, l);
 }

@@ -72,7 +72,8 @@ pst_relay_new(
 		snprintf(err, errlen, "no random bytes for the ticket key");
 		goto fail;
 	}
-	if (parts_init(&r->parts, deps->nworkers, r->ticket_key, err, errlen) != PST_OK)
+	if (parts_init(&r->parts, deps->nworkers, deps->engine, r->ticket_key, err, errlen) !=
+		PST_OK)
 		goto fail;
 	if (pst_relay_publish(r, cfg, first_fault, why, NULL) != PST_OK) {
 		snprintf(err, errlen, "%s", why);

@@ -78,7 +78,7 @@ session_end(struct session *s, const char *reason, bool abort_client)
 	admit_handshake_over(s);
 	admit_leave(sh, &ip);
 	if (abort_client)
-		leg_abort(&s->leg);
+		leg_abort(sh, &s->leg);
 	else
 		leg_close(sh, &s->leg);
 	pst_timer_cancel(&sh->wheel, &s->timer);

@@ -53,8 +53,8 @@ struct build {
 	struct pst_publish_result *result;
 };
 
-enum pst_rc parts_init(struct parts *ps, unsigned nworkers, const uint8_t ticket_key[80], char *err,
-	size_t errlen);
+enum pst_rc parts_init(struct parts *ps, unsigned nworkers, struct pst_engine *engine,
+	const uint8_t ticket_key[80], char *err, size_t errlen);
 void parts_fini(struct parts *ps);
 struct tls_part *tls_part_profile(
 	struct parts *ps, const struct build *b, const struct pst_config_tls_profile *p);

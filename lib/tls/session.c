@@ -82,6 +82,12 @@ pst_tls_set_user(struct pst_tls *t, void *user)
 	t->waiter.user = user;
 }
 
+bool
+pst_tls_paused(const struct pst_tls *t)
+{
+	return pst_waiter_busy(&t->waiter);
+}
+
 /*
  * A connection with a paused job must not be freed: OpenSSL leaks the job and
  * its stack. So the job is resumed until it has unwound; the operation it waits
@@ -203,7 +209,7 @@ pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
 		return PST_PEER;
 	if (t->done)
 		return PST_OK;
-	if (pst_waiter_busy(&t->waiter))
+	if (pst_tls_paused(t))
 		return PST_WANT_ASYNC;
 	t->started = true;
 	enter(t, io);

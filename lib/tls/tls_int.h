@@ -53,7 +53,7 @@ struct pst_tls {
 	SSL *ssl;
 	struct pst_tls_ctx *ctx;
 	struct pst_waiter waiter; /* for crypto operations, in the handshake */
-	struct pst_tls_io *io; /* of the call that is running; NULL between calls */
+	struct pst_tls_io *io;    /* of the call that is running; NULL between calls */
 	struct pst_tls_cache *cache;
 	char *error;                /* why it failed; NULL: it did not, or no memory for the text */
 	enum pst_tls_verify verify; /* client */

@@ -415,7 +415,7 @@ main(int argc, char **argv)
 	TAILQ_INIT(&relay.retired);
 	relay.deps.nworkers = READERS;
 	pst_relay_set_release(&relay, generation_free, NULL);
-	CHECK(parts_init(&relay.parts, READERS, ticket_key, err, sizeof(err)) == PST_OK);
+	CHECK(parts_init(&relay.parts, READERS, NULL, ticket_key, err, sizeof(err)) == PST_OK);
 	run_all(generations);
 	generations_fini(&relay);
 	CHECK(TAILQ_EMPTY(&relay.parts.tls) && TAILQ_EMPTY(&relay.parts.policies));

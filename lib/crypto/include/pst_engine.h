@@ -109,7 +109,10 @@ void pst_waiter_want_job(struct pst_waiter *w);
  */
 bool pst_waiter_cancel(struct pst_waiter *w, void (*bury)(struct pst_waiter *w));
 
-/* Once a turn, at its end. Submits, flushes, reaps, sees to deadlines. True: something moved. */
+/*
+ * At the beginning of a turn, and at its end. Submits, flushes, reaps, sees to deadlines. True:
+ * something moved. now_ns is the turn's, on any clock: deadlines are kept by it.
+ */
 bool pst_lane_poll(struct pst_lane *l, uint64_t now_ns);
 /* The next whose handshake can go on; NULL: none. */
 struct pst_waiter *pst_lane_next_ready(struct pst_lane *l);

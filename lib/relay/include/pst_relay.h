@@ -29,7 +29,7 @@ struct pst_relay_deps {
 	struct pst_logger *logger;
 	unsigned nworkers;
 	bool adaptive_idle;
-	struct pst_engine *engine; /* of crypto; NULL: each worker does its own */
+	struct pst_engine *engine; /* with a lane for each worker; NULL: all crypto is inline */
 };
 
 /*
@@ -111,6 +111,7 @@ void pst_relay_stop(struct pst_relay *r);
 #define PST_RELAY_COUNTERS(X)                                                                      \
 	X(sessions, "client sessions begun")                                                       \
 	X(sessions_refused, "client sessions refused with 421")                                    \
+	X(handshakes_deferred, "times a handshake waited for the next turn of the worker")         \
 	X(sessions_ended, "client sessions ended")                                                 \
 	X(client_handshakes, "TLS handshakes finished with clients")                               \
 	X(client_handshake_failures, "TLS handshakes failed with clients")                         \

@@ -141,6 +141,8 @@ struct pst_tls *pst_tls_new_expect(struct pst_tls_ctx *ctx, const struct pst_tls
 void pst_tls_free(struct pst_tls *t);
 /* Who is told when a paused handshake can go on: `user` of pst_lane_next_ready. */
 void pst_tls_set_user(struct pst_tls *t, void *user);
+/* Its handshake is paused: a call would only say PST_WANT_ASYNC. */
+bool pst_tls_paused(const struct pst_tls *t);
 
 enum pst_rc pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io);
 /*
