@@ -55,6 +55,56 @@ lint_profile(struct pst_config_walk *w, const struct pst_config_tls_profile *p, 
 		warn(w, "client_ca_file", "%s", UNUSED_CA);
 }
 
+/* ---- tickets ---- */
+
+static int
+profile_of(const struct pst_config *c, const struct pst_config_listener *l)
+{
+	const struct pst_config_action *a = &c->actions[l->action];
+
+	if (l->tls == PST_CONFIG_TLS_NONE || !a->inspect)
+		return -1;
+	return l->tls == PST_CONFIG_TLS_IMPLICIT ? a->implicit_profile : a->starttls_profile;
+}
+
+/* Does a listener send tickets, under this profile (-1: any)? */
+static bool
+sends_tickets(const struct pst_config *c, int profile)
+{
+	for (unsigned i = 0; i < c->nlisteners; i++) {
+		const struct pst_config_listener *l = &c->listeners[i];
+		int p = profile_of(c, l);
+
+		if (p >= 0 && (profile < 0 || p == profile) &&
+			(l->has_tickets ? l->tickets : c->profiles[p].tickets) > 0)
+			return true;
+	}
+	return false;
+}
+
+#define NO_TICKETS "has no effect: no listener sends session tickets"
+
+static void
+lint_tickets(struct pst_config_walk *w, const struct pst_config *c)
+{
+	size_t was;
+
+	if (c->ticket_keys.file != NULL && !sends_tickets(c, -1)) {
+		was = pst_config_enter(w, "ticket_keys");
+		warn(w, "file", NO_TICKETS);
+		pst_config_leave(w, was);
+	}
+	was = pst_config_enter(w, "tls_profiles");
+	for (unsigned i = 0; i < c->nprofiles; i++) {
+		size_t elem = pst_config_enter(w, c->profiles[i].name);
+
+		if (c->profiles[i].ntickets_except > 0 && !sends_tickets(c, (int)i))
+			warn(w, "tickets_except", NO_TICKETS " under this profile");
+		pst_config_leave(w, elem);
+	}
+	pst_config_leave(w, was);
+}
+
 static void
 lint_next_hop(struct pst_config_walk *w, const struct pst_config_next_hop *h, bool capable)
 {
@@ -102,6 +152,8 @@ lint_listener(struct pst_config_walk *w, const struct pst_config *c,
 			"\"tls_action\": \"drop\" in action \"%s\": every connection to port %u is "
 			"reset",
 			a->name, l->at.port);
+	if (l->has_tickets && l->tickets > 0 && profile_of(c, l) < 0)
+		warn(w, "tickets", "has no effect: no TLS here");
 	if (must && (!a->inspect || l->tls == PST_CONFIG_TLS_NONE))
 		warn(w, a->inspect ? "tls" : "action",
 			"no TLS here, so senders whose encryption is required are always refused "
@@ -274,6 +326,7 @@ pst_config_lint(const struct pst_config *c, struct pst_config_report *report)
 	size_t was;
 
 	lint_maps(&w, c);
+	lint_tickets(&w, c);
 	was = pst_config_enter(&w, "listeners");
 	for (unsigned i = 0; i < c->nlisteners; i++) {
 		size_t elem = pst_config_enter_index(&w, c->listeners[i].item);

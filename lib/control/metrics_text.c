@@ -16,6 +16,7 @@
 #include "stats.h"
 
 #include <inttypes.h>
+#include <pst_cycles.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,21 @@ pst_by_worker(struct pst_out *o, const struct pst_metrics_input *in, enum pst_fa
 		memcpy(&v, (const char *)&in->workers[w] + offset, sizeof(v));
 		pst_put(o, "postern_%s%s{worker=\"%u\"} %" PRIu64 "\n", name,
 			type == COUNTER ? "_total" : "", w, v);
+	}
+}
+
+/* The same for a time, of which `unit` make a second. */
+static void
+seconds_by_worker(struct pst_out *o, const struct pst_metrics_input *in, const char *name,
+	const char *help, size_t offset, uint64_t unit)
+{
+	uint64_t v;
+
+	pst_family(o, COUNTER, name, help);
+	for (unsigned w = 0; w < in->nworkers; w++) {
+		memcpy(&v, (const char *)&in->workers[w] + offset, sizeof(v));
+		pst_put(o, "postern_%s_total{worker=\"%u\"} %.6f\n", name, w,
+			(double)v / (double)unit);
 	}
 }
 
@@ -213,6 +229,23 @@ gauges(struct pst_out *o, const struct pst_metrics_input *in)
 	tcp_usage(o, in);
 	pst_by_worker(o, in, COUNTER, "worker_loops", "Turns of the worker's loop", AT(loops));
 	pst_by_worker(o, in, COUNTER, "worker_busy_loops", "Turns that found work", AT(busy_loops));
+}
+
+static void
+worker_time(struct pst_out *o, const struct pst_metrics_input *in)
+{
+	uint64_t hz = pst_tsc_hz(), ns = PST_NS_PER_SEC;
+
+	seconds_by_worker(o, in, "worker_busy_seconds",
+		"Time in turns that found work, by the processor's counter", AT(time.busy), hz);
+	seconds_by_worker(o, in, "worker_empty_seconds", "Time in polls that found nothing",
+		AT(time.empty), hz);
+	seconds_by_worker(
+		o, in, "worker_asleep_seconds", "Time asleep, as it passed", AT(time.asleep), hz);
+	seconds_by_worker(o, in, "worker_sleep_cpu_seconds",
+		"CPU time of going to sleep and waking, from samples", AT(time.sleep_cpu_ns), ns);
+	seconds_by_worker(o, in, "worker_cpu_seconds",
+		"CPU time of the worker's thread, as the system has it", AT(time.cpu_ns), ns);
 }
 
 /* A counter's family as its library's table has it; "bytes sent" begins a sentence here. */
@@ -366,6 +399,18 @@ limits(struct pst_out *o, const struct pst_relay_labels *l)
 }
 
 static void
+tls_floods(struct pst_out *o, const struct pst_relay_labels *l)
+{
+	pst_family(o, COUNTER, "tls_floods",
+		"TLS sessions ended because of a flood, by leg and cause");
+	for (unsigned leg = 0; leg < PST_LEGS; leg++)
+		for (unsigned i = PST_TLS_FLOOD_NONE + 1; i < PST_TLS_FLOODS; i++)
+			pst_put(o,
+				"postern_tls_floods_total{leg=\"%s\",cause=\"%s\"} %" PRIu64 "\n",
+				legs[leg], pst_tls_flood_names[i], l->tls_floods[leg][i]);
+}
+
+static void
 refusals(struct pst_out *o, const struct pst_relay_labels *l)
 {
 	pst_family(o, COUNTER, "policy_refusals",
@@ -394,6 +439,7 @@ labelled(struct pst_out *o, const struct pst_metrics_input *in)
 		sum.plaintext_transactions);
 	replies(o, &sum);
 	limits(o, &sum);
+	tls_floods(o, &sum);
 	refusals(o, &sum);
 }
 
@@ -405,6 +451,7 @@ pst_metrics_text(const struct pst_metrics_input *in, enum pst_metrics_format for
 	o.p = malloc(o.cap);
 	process(&o, in);
 	gauges(&o, in);
+	worker_time(&o, in);
 	labelled(&o, in);
 	names(&o, in);
 	counters(

@@ -99,6 +99,7 @@ void
 pst_plane_reclaim(struct pst_plane *p)
 {
 	p->old_in_use = pst_relay_reclaim(p->deps.relay);
+	pst_relay_rotate(p->deps.relay, pst_now_ns());
 }
 
 uint64_t

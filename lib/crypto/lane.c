@@ -600,6 +600,7 @@ pst_lane_begin(struct pst_lane *l)
 {
 	if (ASYNC_init_thread(l->e->conf.jobs, 0) != 1)
 		return PST_NOMEM;
+	take_tuning(l);
 	pst_lane_here = l;
 	return PST_OK;
 }

@@ -80,6 +80,18 @@ step_granted(struct shard *sh, struct leg *l)
 	return false;
 }
 
+/* TLS is dead; a flood is counted by its cause (T9). */
+static enum pst_rc
+leg_fail_tls(struct shard *sh, struct leg *l)
+{
+	enum pst_tls_flood flood = pst_tls_flood(l->tls);
+
+	if (flood != PST_TLS_FLOOD_NONE)
+		sh->labels.tls_floods[l->kind == LEG_CLIENT ? PST_LEG_CLIENT : PST_LEG_NEXTHOP]
+				     [flood]++;
+	return leg_fail(l, PST_PEER);
+}
+
 enum pst_rc
 leg_handshake(struct shard *sh, struct leg *l)
 {
@@ -101,7 +113,7 @@ leg_handshake(struct shard *sh, struct leg *l)
 			return PST_OK;
 		}
 		if (rc != PST_AGAIN)
-			return rc == PST_WANT_ASYNC ? rc : leg_fail(l, PST_PEER);
+			return rc == PST_WANT_ASYNC ? rc : leg_fail_tls(sh, l);
 		if (io.in_used > 0 && pst_tcp_readable(l->conn) > 0)
 			continue;
 		return pst_tcp_eof(l->conn) ? leg_fail(l, PST_PEER) : PST_AGAIN;
@@ -125,7 +137,7 @@ read_tls(struct shard *sh, struct leg *l, uint8_t *p, size_t cap, size_t *n)
 		if (rc == PST_OK || rc == PST_EOF)
 			return rc;
 		if (rc != PST_AGAIN)
-			return leg_fail(l, PST_PEER);
+			return leg_fail_tls(sh, l);
 		if (io.in_used > 0 && pst_tcp_readable(l->conn) > 0)
 			continue;
 		/* FIN without close_notify may be a truncation: never an orderly end. */

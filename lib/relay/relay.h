@@ -520,6 +520,16 @@ void shard_drain(struct shard *sh);
 void shard_undrain(struct shard *sh);
 void shard_cut(struct shard *sh); /* ends every session and pooled connection */
 
+/* ---- ticket keys (tickets.c); control thread ---- */
+
+/* For the first generation: own keys; NULL: no random bytes. */
+struct pst_tickets *tickets_new(const struct pst_config *cfg);
+/* The configuration's key file, if it names one; a fault is reported. keys->n == 0: none. */
+enum pst_rc tickets_read(const struct build *b, struct pst_tickets_keys *keys);
+/* The schedule and the keys of a generation that is published. */
+void tickets_apply(
+	struct pst_relay *r, const struct pst_config *cfg, const struct pst_tickets_keys *keys);
+
 /* Old and present generations, when no worker runs any more. */
 void generations_fini(struct pst_relay *r);
 
@@ -539,7 +549,8 @@ bool admit_rate(struct session *s, uint32_t window_ms);
 /* ---- labelled counters (labels.c) ---- */
 
 void label_handshake(struct shard *sh, unsigned leg, const struct pst_tls *tls, uint64_t began_ns);
-void label_refusal(struct shard *sh, const char *reason); /* of pst_verdict */
+void label_tickets(struct shard *sh, const struct pst_tls *tls); /* of a client's handshake */
+void label_refusal(struct shard *sh, const char *reason);        /* of pst_verdict */
 void label_replies(struct shard *sh, struct pst_span out, unsigned stage);
 /* What this hop's server offers: where it is the only next hop, EHLO follows it. */
 void shard_learn(struct shard *sh, const struct hop *h);
@@ -560,7 +571,7 @@ struct pst_relay {
 	struct broken *broken;
 	struct pst_names *names; /* NULL until a configuration has a dns section; then to the end */
 	char box[24], boot[12], token[96];
-	uint8_t ticket_key[80];
+	struct pst_tickets *tickets;
 	atomic_bool draining, stopping, failed;
 	atomic_uint live;       /* sessions of all shards, for the limit and for drained */
 	atomic_uint handshakes; /* with clients, in flight */

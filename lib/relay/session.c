@@ -367,6 +367,7 @@ step_tls(struct session *s)
 		s->wait = WAIT_NONE;
 		s->sh->c.client_handshakes++;
 		label_handshake(s->sh, PST_LEG_CLIENT, s->leg.tls, s->tls_began);
+		label_tickets(s->sh, s->leg.tls);
 		admit_handshake_over(s);
 		s->progress = true;
 		pst_smtp_server_tls(&s->smtp);

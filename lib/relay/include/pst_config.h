@@ -140,6 +140,13 @@ struct pst_config_certificate {
 	const char *key;   /* PEM file; default: chain */
 };
 
+/* Of session tickets: see pst_tickets.h. */
+struct pst_config_ticket_keys {
+	uint32_t rotate_s;   /* an own key encrypts so long; 0: 3600 */
+	uint32_t lifetime_s; /* of a ticket; 0: 3600 */
+	const char *file;    /* instead of own keys; NULL: own */
+};
+
 struct pst_config_tls_profile {
 	const char *name;
 	bool predefined;                   /* ours, not the configuration's: read-only (R8) */
@@ -148,8 +155,10 @@ struct pst_config_tls_profile {
 	unsigned *certificates;            /* indices */
 	const char *ciphers, *ciphersuites, *groups; /* NULL: default */
 	unsigned tickets;                            /* inbound, 0..2, default 0 */
-	bool strict_names;                           /* T8; default false */
-	enum pst_tls_pfs sender_pfs;                 /* "sender": {"pfs"}: W10, with clients */
+	unsigned ntickets_except;
+	struct pst_prefix *tickets_except; /* clients that get none, and whose are not taken */
+	bool strict_names;                 /* T8; default false */
+	enum pst_tls_pfs sender_pfs;       /* "sender": {"pfs"}: W10, with clients */
 	enum pst_tls_pfs recipient_pfs; /* "recipient": {"pfs"}: with next hops, for mail that came
 					   in under this profile */
 	enum pst_tls_client_cert client_certificate; /* W4; default off */
@@ -185,6 +194,8 @@ struct pst_config_listener {
 	struct pst_endpoint at;                  /* address "any": :: */
 	enum pst_config_tls_mode tls;            /* none, starttls, implicit */
 	unsigned action;
+	bool has_tickets;          /* else the profile's number */
+	unsigned tickets;          /* 0..2 */
 	const char *hostname;      /* banner; default: the system's name */
 	uint32_t discard_keywords; /* pst_smtp_keyword bits */
 	uint8_t bare_newline;      /* pst_smtp_bare_newline */
@@ -322,6 +333,7 @@ struct pst_config {
 	struct pst_config_policy policy;
 	unsigned ncertificates;
 	struct pst_config_certificate *certificates;
+	struct pst_config_ticket_keys ticket_keys;
 	unsigned nprofiles;
 	struct pst_config_tls_profile *profiles;
 	unsigned nactions;

@@ -71,6 +71,11 @@ void pst_relay_set_release(
  * second. */
 unsigned pst_relay_reclaim(struct pst_relay *r);
 uint64_t pst_relay_generation(const struct pst_relay *r); /* 1: the first */
+/*
+ * Rotates the ticket keys if that is due; now_ns: pst_now_ns. Waits for one loop turn of every
+ * worker if it does. A few times a minute or more.
+ */
+void pst_relay_rotate(struct pst_relay *r, uint64_t now_ns);
 
 /* ---- sessions ---- */
 
@@ -115,6 +120,10 @@ void pst_relay_stop(struct pst_relay *r);
 	X(sessions_ended, "client sessions ended")                                                 \
 	X(client_handshakes, "TLS handshakes finished with clients")                               \
 	X(client_handshake_failures, "TLS handshakes failed with clients")                         \
+	X(client_resumed, "TLS sessions resumed with clients")                                     \
+	X(tickets_issued, "session tickets sent to clients")                                       \
+	X(tickets_old_key, "tickets of clients under a key that no longer encrypts, renewed")      \
+	X(tickets_unknown_key, "tickets of clients under a key that is gone: full handshakes")     \
 	X(nexthop_connects, "connections opened to next hops")                                     \
 	X(nexthop_connect_failures, "connections to next hops that failed")                        \
 	X(nexthop_handshakes, "TLS handshakes finished with next hops")                            \
@@ -197,6 +206,7 @@ struct pst_relay_labels {
 						    */
 	uint64_t replies[6][PST_STAGES];           /* to clients, by first digit */
 	uint64_t limit_refusals[PST_LIMITS];
+	uint64_t tls_floods[PST_LEGS][PST_TLS_FLOODS]; /* TLS sessions ended by T9's bounds */
 };
 
 struct pst_relay_counters {

@@ -43,6 +43,7 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 		.tcp.in_segs = 7,
 		.loops = (1ull << 40) + 4 * fake.body_bytes,
 		.busy_loops = fake.body_bytes,
+		.time = {.busy = fake.body_bytes, .empty = 3 * fake.body_bytes},
 		.crypto = {.c.submitted = 50 + worker,
 			.kinds[PST_OP_RSA_SIGN] = 100,
 			.offloaded[PST_OP_RSA_SIGN] = 80,
@@ -250,6 +251,11 @@ pst_relay_reclaim(struct pst_relay *r)
 		while (fake.nretired > 0)
 			give_back(fake.retired[--fake.nretired]);
 	return fake.nretired;
+}
+
+void
+pst_relay_rotate(struct pst_relay *r, uint64_t now_ns)
+{
 }
 
 void
