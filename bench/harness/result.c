@@ -187,21 +187,20 @@ layers_json(const struct result *r)
 	return all;
 }
 
-static const struct {
-	const char *name;
-	double percent;
-} quantiles[] = {{"p50_us", 50}, {"p90_us", 90}, {"p99_us", 99}, {"p999_us", 99.9}};
-
 static json_t *
 hist_json(const struct pst_hist *h)
 {
-	json_t *o = json_pack("{s:I, s:o, s:o}", "n", (json_int_t)h->n, "mean_us",
-		figure(pst_hist_mean(h) / 1e3), "max_us", figure((double)h->max / 1e3));
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	json_t *o = NULL;
 
-	for (unsigned i = 0; i < PST_COUNT(quantiles); i++)
-		json_object_set_new(o, quantiles[i].name,
-			figure((double)pst_hist_percentile(h, quantiles[i].percent) / 1e3));
-	return o;
+	if (f == NULL)
+		return json_null();
+	if (pst_hist_json(h, f) && fclose(f) == 0)
+		o = json_loadb(text, len, 0, NULL);
+	free(text);
+	return o != NULL ? o : json_null();
 }
 
 static json_t *

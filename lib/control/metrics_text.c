@@ -14,6 +14,7 @@
 #include "metrics_int.h"
 
 #include <inttypes.h>
+#include <pst_cycles.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,20 @@ by_worker(struct out *o, const struct pst_metrics_input *in, enum type type, con
 	}
 }
 
+/* The same for a time, of which `unit` make a second. */
+static void
+seconds_by_worker(struct out *o, const struct pst_metrics_input *in, const char *name,
+	const char *help, size_t offset, uint64_t unit)
+{
+	uint64_t v;
+
+	family(o, COUNTER, name, help);
+	for (unsigned w = 0; w < in->nworkers; w++) {
+		memcpy(&v, (const char *)&in->workers[w] + offset, sizeof(v));
+		put(o, "postern_%s_total{worker=\"%u\"} %.6f\n", name, w, (double)v / (double)unit);
+	}
+}
+
 /* ---- the process ---- */
 
 static void
@@ -218,6 +233,23 @@ gauges(struct out *o, const struct pst_metrics_input *in)
 	tcp_usage(o, in);
 	by_worker(o, in, COUNTER, "worker_loops", "Turns of the worker's loop", AT(loops));
 	by_worker(o, in, COUNTER, "worker_busy_loops", "Turns that found work", AT(busy_loops));
+}
+
+static void
+worker_time(struct out *o, const struct pst_metrics_input *in)
+{
+	uint64_t hz = pst_tsc_hz(), ns = PST_NS_PER_SEC;
+
+	seconds_by_worker(o, in, "worker_busy_seconds",
+		"Time in turns that found work, by the processor's counter", AT(time.busy), hz);
+	seconds_by_worker(o, in, "worker_empty_seconds", "Time in polls that found nothing",
+		AT(time.empty), hz);
+	seconds_by_worker(
+		o, in, "worker_asleep_seconds", "Time asleep, as it passed", AT(time.asleep), hz);
+	seconds_by_worker(o, in, "worker_sleep_cpu_seconds",
+		"CPU time of going to sleep and waking, from samples", AT(time.sleep_cpu_ns), ns);
+	seconds_by_worker(o, in, "worker_cpu_seconds",
+		"CPU time of the worker's thread, as the system has it", AT(time.cpu_ns), ns);
 }
 
 /* A counter's family as its library's table has it; "bytes sent" begins a sentence here. */
@@ -405,6 +437,7 @@ pst_metrics_text(const struct pst_metrics_input *in, enum pst_metrics_format for
 	o.p = malloc(o.cap);
 	process(&o, in);
 	gauges(&o, in);
+	worker_time(&o, in);
 	labelled(&o, in);
 	names(&o, in);
 	counters(

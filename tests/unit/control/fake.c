@@ -42,7 +42,8 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 		.relay.body_bytes = 1000 + worker + fake.body_bytes,
 		.tcp.in_segs = 7,
 		.loops = (1ull << 40) + 4 * fake.body_bytes,
-		.busy_loops = fake.body_bytes};
+		.busy_loops = fake.body_bytes,
+		.time = {.busy = fake.body_bytes, .empty = 3 * fake.body_bytes}};
 }
 
 void

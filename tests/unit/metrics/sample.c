@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sample.h"
 
+#include <pst_cycles.h>
+
 static struct pst_worker_stats workers[SAMPLE_WORKERS];
 static struct pst_metrics_input input;
 static const struct pst_metrics_cert certs[] = {{.name = "mx-rsa", .not_after = 1900000000},
@@ -38,6 +40,11 @@ fill(struct pst_worker_stats *s, uint64_t from)
 		.conns = 11, .half_open = 12, .time_wait = 13, .max_conns = 65536};
 	s->loops = from + 4000;
 	s->busy_loops = from + 4001;
+	s->time = (struct pst_worker_time){.busy = from * pst_tsc_hz(),
+		.empty = 2 * from * pst_tsc_hz(),
+		.asleep = 3 * from * pst_tsc_hz(),
+		.sleep_cpu_ns = from * 1000,
+		.cpu_ns = from * 1000000};
 	s->live_sessions = from + 4002;
 	s->pooled_connections = from + 4003;
 	s->mbufs_in_use = from + 4004;

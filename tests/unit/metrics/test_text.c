@@ -47,7 +47,7 @@ Test(text, both_formats_pass_the_strict_reader)
 	static const enum pst_metrics_format formats[] = {
 		PST_METRICS_CLASSIC, PST_METRICS_OPENMETRICS};
 	/* Of which the parts are told elsewhere: a change here should be meant. */
-	unsigned want = 13 + 2 /* reloads */ + 2 /* certificates */ + 10 * SAMPLE_WORKERS +
+	unsigned want = 13 + 2 /* reloads */ + 2 /* certificates */ + (10 + 5) * SAMPLE_WORKERS +
 			PST_LEGS * 2 * PST_CIPHERS * 2 + PST_LEGS * (2 + PST_HS_BUCKETS + 2) +
 			4 * PST_STAGES + PST_LIMITS + PST_REFUSALS + PST_DOWNGRADES + 6 +
 			2 /* names */ + nworker_counters() * SAMPLE_WORKERS;
@@ -148,6 +148,10 @@ Test(text, openmetrics_has_these_lines)
 		"postern_mbufs_limit{worker=\"0\"} 16384",
 		"postern_tcp_connections_limit{worker=\"1\"} 65536",
 		"postern_worker_busy_loops_total{worker=\"0\"} 14001",
+		"postern_worker_busy_seconds_total{worker=\"0\"} 10000.000000",
+		"postern_worker_asleep_seconds_total{worker=\"1\"} 60000.000000",
+		"postern_worker_sleep_cpu_seconds_total{worker=\"0\"} 0.010000",
+		"postern_worker_cpu_seconds_total{worker=\"1\"} 20.000000",
 		"# TYPE postern_handshakes counter",
 		"# TYPE postern_handshake_seconds histogram",
 		"# TYPE postern_net_rx_bytes counter",
