@@ -198,6 +198,8 @@ class Postern(Server):
             self.gw = self.lab.start_gateway(conf)
         self.proc = self.gw.proc
         self.ways = {"ecdsa": Way(GW4, 25), "rsa": Way(GW4, 2526)}
+        if not wait_for(lambda: os.path.exists(conf["control"]["socket"]), 10):
+            raise LabError(f"the gateway has no control socket; see {self.gw.logs}")
         self.says = self.gw.call("status")["version"]
 
     def pause(self):
