@@ -4,7 +4,8 @@
  *
  *   postern-bench ring   client, gateway and next hop in one process, by layer
  *   postern-bench load   sessions against any server, over kernel sockets
- *   postern-bench sink   a next hop that takes everything, over kernel sockets
+ *   postern-bench wire   the same over a port of our own stack
+ *   postern-bench sink   a next hop that takes everything, over either
  *
  * Exit: 0 fine, 1 it failed, 2 usage.
  */
@@ -21,7 +22,8 @@ static const struct {
 } commands[] = {
 	{"ring", "client, gateway and next hop in one process: cycles by layer", ring_main},
 	{"load", "sessions against any mail server, over kernel sockets", load_main},
-	{"sink", "a next hop that takes everything", sink_main},
+	{"wire", "sessions against a gateway, over a port of our own stack", wire_main},
+	{"sink", "a next hop that takes everything, over either", sink_main},
 };
 
 static int

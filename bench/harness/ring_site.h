@@ -45,6 +45,8 @@ struct ring_conf {
 	const char *set;      /* JSON file merged over the configuration; NULL: none */
 	const char *sink_key; /* kind of the next hop's key, as for pki_make */
 	const json_t *more;   /* merged before `set`; NULL: none */
+	unsigned rules;       /* that no mail matches */
+	unsigned listeners;   /* bits of ring_listener: which are made */
 	unsigned memory_mb;   /* 0: 1024 */
 };
 
