@@ -91,9 +91,11 @@ function plot(title, sub, draw, legend) {
 	return fig;
 }
 
-function drawAll() {
+// On paper, two narrow plots or a wide one fill the page.
+function drawAll(paper) {
 	for (const p of plots) {
-		const w = Math.max(260, Math.floor(p.fig.clientWidth - 34));
+		const w = paper ? (p.fig.parentNode.classList.contains("wide") ? 640 : 320) :
+			Math.max(260, Math.floor(p.fig.clientWidth - 34));
 		if (w === p.width) continue;
 		p.width = w;
 		p.box.replaceChildren();
@@ -562,5 +564,7 @@ function build() {
 build();
 drawAll();
 let later;
-window.addEventListener("resize", () => { clearTimeout(later); later = setTimeout(drawAll, 100); });
+window.addEventListener("resize", () => { clearTimeout(later); later = setTimeout(() => drawAll(), 100); });
+window.addEventListener("beforeprint", () => drawAll(true));
+window.addEventListener("afterprint", () => drawAll());
 root.dataset.plots = plots.filter(p => p.box.childElementCount > 0).length;
