@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import time
 
 from lablib import GW4, HOP4, LabError, netns, run, wait_for
 
@@ -185,6 +186,7 @@ class Postern(Server):
     name, title = "postern", "Postern, reuse"
     shape = "STARTTLS on both legs, verified; connections to the next hop are kept"
     kernel = False
+    stopped = False
 
     def start(self):
         self.prepare()
@@ -204,12 +206,17 @@ class Postern(Server):
 
     def pause(self):
         """Stopped: its polls, seldom as they are when it idles, would be on the same core."""
-        self.proc_signal(signal.SIGSTOP)
+        if not self.stopped:
+            self.signal(signal.SIGSTOP)
+        self.stopped = True
 
     def resume(self):
-        self.proc_signal(signal.SIGCONT)
+        if self.stopped:
+            self.signal(signal.SIGCONT)
+            time.sleep(0.1)  # it catches up with its timers and with what came meanwhile
+        self.stopped = False
 
-    def proc_signal(self, sig):
+    def signal(self, sig):
         for pid in self.group.pids():
             os.kill(pid, sig)
 
