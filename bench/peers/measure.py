@@ -143,8 +143,10 @@ def one_run(lab, load, server, w, seconds, rate=None):
                "rate_per_s": units / result["seconds"], "failures": r["counts"]["failed"],
                **{k: round(d[k], 4) for k in ("server_share", "load_share")}}
     if "busy" in d:
+        own = d["busy"] + d["empty"] + d["sleep_cpu"]
         metrics.update(busy_us=d["busy"] / units, empty_us=d["empty"] / units,
-                       agreement=d["busy"] / d["cpu"])
+                       sleep_us=d["sleep_cpu"] / units, busy_ratio=d["busy"] / d["cpu"],
+                       agreement=own / d["cpu"])
     why = [f"{text} took {d[key]:.0%} of a core" for key, text, most in
            (("foreign_share", "other programs", FOREIGN_MAX),
             ("steal_share", "the host", STEAL_MAX)) if d[key] > most]

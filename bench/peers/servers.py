@@ -88,7 +88,8 @@ class Server:
         return None
 
     def own_time(self):
-        """Microseconds by its own account: {"busy", "empty"}; None where it keeps none."""
+        """Microseconds by its own account: busy with work, with empty polls, and CPU time of
+        going to sleep; None where it keeps none."""
         return None
 
 
@@ -197,6 +198,9 @@ class Postern(Server):
             self.gw = self.lab.start_gateway(conf)
         self.proc = self.gw.proc
         self.ways = {"ecdsa": Way(GW4, 25), "rsa": Way(GW4, 2526)}
+        if not wait_for(lambda: os.path.exists(conf["control"]["socket"]), 10):
+            raise LabError(f"the gateway has no control socket; see {self.gw.logs}")
+        self.says = self.gw.call("status")["version"]
 
     def pause(self):
         """Stopped: its polls, seldom as they are when it idles, would be on the same core."""
@@ -210,12 +214,8 @@ class Postern(Server):
             os.kill(pid, sig)
 
     def own_time(self):
-        """Of all workers. Empty polls are on the system's account too, sleep is on neither."""
         m = self.metrics()
-        if "postern_worker_busy_seconds_total" not in m:
-            return None
-        return {"busy": m["postern_worker_busy_seconds_total"] * 1e6,
-                "empty": m.get("postern_worker_empty_seconds_total", 0) * 1e6}
+        return {k: m[f"postern_worker_{k}_seconds_total"] * 1e6 for k in ("busy", "empty", "sleep_cpu")}
 
     def live_bytes(self):
         """OpenSSL's heap and our records; TCP's are of a fixed size."""
@@ -239,7 +239,7 @@ class Postern(Server):
         return sums
 
     def version(self):
-        return self.gw.call("status")["version"]
+        return self.says
 
 
 class PosternAnew(Server):
