@@ -124,6 +124,8 @@ draw_rates(const struct picture *p)
 		"taken from the pool", rate(p, "relay", "nexthop_reused"));
 	draw_pair(p, "message KiB", rate(p, "relay", "body_bytes") / 1024, "timeouts",
 		rate(p, "relay", "timeouts"));
+	draw_pair(p, "crypto given away", rate(p, "crypto", "submitted"), "crypto redone here",
+		rate(p, "crypto", "redone"));
 	draw_pair(p, "packets in", rate(p, "net", "rx_packets"), "packets out",
 		rate(p, "net", "tx_packets"));
 	printf("%s", p->eol);

@@ -11,7 +11,11 @@ void
 wire_port_init(struct wire_port *w)
 {
 	*w = (struct wire_port){.port = {.name = "bench", .options = w->options},
-		.dp = {.workers = 1, .main_core = -1, .memory_mb = 512, .mbufs = 65536}};
+		.dp = {.workers = 1,
+			.main_core = -1,
+			.memory_mb = 512,
+			.mbufs = 65536,
+			.nports = 1}};
 	w->dp.ports = &w->port;
 	w->dp.routes = w->routes;
 }

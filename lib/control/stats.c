@@ -17,6 +17,7 @@ static const struct group {
 	{"relay", pst_relay_counter_descs, offsetof(struct pst_worker_stats, relay)},
 	{"tcp", pst_tcp_counter_descs, offsetof(struct pst_worker_stats, tcp)},
 	{"net", pst_net_counter_descs, offsetof(struct pst_worker_stats, net)},
+	{"crypto", pst_lane_counter_descs, offsetof(struct pst_worker_stats, crypto.c)},
 	{"loop", loop_descs, 0},
 };
 

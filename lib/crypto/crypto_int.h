@@ -38,4 +38,13 @@ struct pst_pem {
 enum pst_rc pst_pem_open(struct pst_pem *f, const char *file, char *err, size_t errlen);
 void pst_pem_close(struct pst_pem *f);
 
+/*
+ * memory.c: OpenSSL's allocator, as malloc, realloc (of 0 bytes: free) and free. Any thread;
+ * a block may be freed by another than made it.
+ */
+void *pst_mem_alloc(size_t n);
+void *pst_mem_realloc(void *p, size_t n);
+void pst_mem_free(void *p);
+#define PST_MEM_CACHED_MAX (1u << 20) /* bytes that a thread keeps of what it freed */
+
 #endif

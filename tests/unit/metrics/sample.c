@@ -36,6 +36,26 @@ fill(struct pst_worker_stats *s, uint64_t from)
 	p = (uint64_t *)&s->labels;
 	for (size_t i = 0; i < sizeof(s->labels) / sizeof(*p); i++)
 		p[i] = from + 3000 + i;
+	p = (uint64_t *)&s->crypto.c;
+	for (size_t i = 0; i < sizeof(s->crypto.c) / sizeof(*p); i++)
+		p[i] = from + 5000 + i;
+	for (unsigned k = 0; k < PST_OP_KINDS; k++) {
+		s->crypto.kinds[k] = from + 5100 + k;
+		s->crypto.offloaded[k] = from + 5200 + k;
+		s->crypto.wait_us_sum[k] = from + 5300 + k;
+	}
+	s->crypto.ops_total = s->crypto.jobs_max = 1024;
+	s->crypto.ops_free = 1000;
+	s->crypto.ops_quarantined = 3;
+	s->crypto.jobs_in_use = 21;
+	s->crypto.jobs_waiting = 5;
+	for (unsigned b = 0; b < 2; b++) {
+		s->crypto.backends[b].open = b == 1;
+		s->crypto.backends[b].out = 7 + b;
+		s->crypto.backends[b].completed = from + 5400 + b;
+		s->crypto.backends[b].failed = from + 5500 + b;
+		s->crypto.backends[b].timeouts = from + 5600 + b;
+	}
 	s->usage = (struct pst_tcp_usage){
 		.conns = 11, .half_open = 12, .time_wait = 13, .max_conns = 65536};
 	s->loops = from + 4000;
@@ -73,6 +93,8 @@ sample(void)
 		.heap_used_bytes = 1u << 28,
 		.ncerts = PST_COUNT(certs),
 		.certs = certs,
+		.nbackends = 2,
+		.backends = {{.name = "cores", .s.cpu_ns = 1500000000}, {.name = "qat"}},
 		.nworkers = SAMPLE_WORKERS,
 		.workers = workers};
 	return &input;
