@@ -149,7 +149,8 @@ def one_run(lab, load, server, w, seconds, rate=None):
     if "busy" in d:
         own = d["busy"] + d["empty"] + d["sleep_cpu"]
         metrics.update(busy_us=d["busy"] / units, empty_us=d["empty"] / units,
-                       sleep_us=d["sleep_cpu"] / units, busy_ratio=d["busy"] / d["cpu"],
+                       sleep_us=d["sleep_cpu"] / units, worker_us=d["worker"] / units,
+                       busy_ratio=d["busy"] / d["cpu"],
                        agreement=own / d["cpu"])
     why = [f"{text} took {d[key]:.0%} of a core" for key, text, most in
            (("foreign_share", "other programs", FOREIGN_MAX),

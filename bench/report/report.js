@@ -397,8 +397,8 @@ function agreement(doc, by) {
 		"The system's, of the whole process, and that of its worker by the processor's counter: turns of its loop that had work, polls " +
 		"that found nothing, and the CPU time of going to sleep. The accounts agree when own in all / system is within 10 % of 1; the more there " +
 		"was to do, the nearer is work alone. Time in which others had the core is in the worker's own account only."),
-	table(["", "by the system", "work", "empty polls", "sleep", "work / system", "in all / system"], rs.map(r => [
-		{ text: r.title, small: by(r.server).title }, range(r, "cpu_us"), range(r, "busy_us"), range(r, "empty_us"), range(r, "sleep_us"),
+	table(["", "by the system", "of it its worker", "work", "empty polls", "sleep", "work / system", "in all / system"], rs.map(r => [
+		{ text: r.title, small: by(r.server).title }, range(r, "cpu_us"), time(median(r, "worker_us")), range(r, "busy_us"), range(r, "empty_us"), range(r, "sleep_us"),
 		ratio(r, "busy_ratio"), ratio(r, "agreement")]))];
 }
 
