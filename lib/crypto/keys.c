@@ -162,7 +162,7 @@ static void
 shared_free(struct pst_engine *e, struct pst_engine_key *k)
 {
 	for (unsigned i = 0; i < e->nbackends; i++)
-		if (k->op.priv[i] != NULL)
+		if (k->op.priv[i] != NULL && e->backends[i].conf.drv->key_del != NULL)
 			e->backends[i].conf.drv->key_del(e->backends[i].b, &k->op);
 	BN_free(k->n);
 	BN_free(k->e);
