@@ -9,6 +9,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -50,7 +51,7 @@ session_greet(struct session *s)
 		s->closing = true;
 		return;
 	}
-	(void)pst_smtp_server_greet(&s->smtp, &s->leg.out);
+	(void)PST_SPEND(PST_LAYER_SMTP, pst_smtp_server_greet(&s->smtp, &s->leg.out));
 	s->progress = true;
 }
 
@@ -63,6 +64,28 @@ session_facts(const struct session *s)
 		.client_listed = s->listed,
 		.client_tls = s->leg.encrypted,
 	};
+}
+
+static bool
+excepted(const struct pst_config_tls_profile *p, const struct pst_ip *ip)
+{
+	for (unsigned i = 0; i < p->ntickets_except; i++)
+		if (pst_prefix_has(&p->tickets_except[i], ip))
+			return true;
+	return false;
+}
+
+/* How many tickets this client gets; with none, those that it brings are not taken either. */
+static unsigned
+tickets_for(const struct session *s)
+{
+	const struct pst_config *cfg = s->snap->cfg;
+	int profile = snapshot_listener_profile(cfg, s->ln);
+	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
+
+	if (profile < 0 || excepted(&cfg->profiles[profile], &ip))
+		return 0;
+	return s->ln->has_tickets ? s->ln->tickets : cfg->profiles[profile].tickets;
 }
 
 void
@@ -80,6 +103,7 @@ session_begin_tls(struct session *s)
 		s->leg.error = true;
 		return;
 	}
+	(void)pst_tls_set_tickets(s->leg.tls, tickets_for(s)); /* of a configured range */
 	s->wait = WAIT_TLS;
 	session_timer_in(s, s->snap->cfg->limits.timeouts.client_tls);
 }
@@ -179,7 +203,7 @@ session_open(struct session *s)
 	const char *name = s->client_name != NULL ? s->client_name : "";
 	bool offered = true;
 
-	s->listed = pst_policy_client(p, &ip, pst_span_str(name));
+	s->listed = PST_SPEND(PST_LAYER_POLICY, pst_policy_client(p, &ip, pst_span_str(name)));
 	s->smtp.tls_first = pst_policy_tls_first(p, s->listed);
 	s->smtp.starttls_off = !session_may_encrypt(s->snap, s->listener, s->listed);
 	note_expired(s);

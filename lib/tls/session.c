@@ -3,6 +3,9 @@
  * One TLS connection. Each call lends OpenSSL the caller's buffers through the
  * wire BIO (enter, leave), runs one SSL function, and turns its answer into a
  * pst_rc. After a failure OpenSSL is not called again.
+ *
+ * A handshake may pause in the middle of a crypto operation (pst_engine.h). Then
+ * OpenSSL is left alone until the operation is done; nothing pauses after it.
  */
 #include "tls_int.h"
 #include <openssl/err.h>
@@ -15,6 +18,32 @@
 /* Resumptions of a paused job that pst_tls_free grants before it gives the job up. */
 #define CANCEL_STEPS 64
 
+/* OpenSSL's, on whatever thread a named engine has; the session may be gone. */
+static int
+answered(SSL *ssl, void *number)
+{
+	pst_named_answered((uintptr_t)number);
+	return 1;
+}
+
+/*
+ * Jobs, if the thread's handshakes may pause. A named engine's callback must be there before
+ * the first call, when OpenSSL hands it on.
+ */
+static bool
+set_async(struct pst_tls *t)
+{
+	uint64_t number = pst_named_begin(&t->waiter);
+
+	if (number != 0 &&
+		(SSL_set_async_callback(t->ssl, answered) != 1 ||
+			SSL_set_async_callback_arg(t->ssl, (void *)(uintptr_t)number) != 1))
+		return false;
+	if (number != 0 || pst_lane_async())
+		SSL_set_mode(t->ssl, SSL_MODE_ASYNC);
+	return true;
+}
+
 static struct pst_tls *
 session_new(struct pst_tls_ctx *ctx)
 {
@@ -25,11 +54,12 @@ session_new(struct pst_tls_ctx *ctx)
 	if (t == NULL)
 		return NULL;
 	t->ctx = pst_tls_ctx_get(ctx);
+	pst_tls_flood_init(t);
 	t->ssl = SSL_new(ctx->ssl);
 	if (t->ssl == NULL || (wire = pst_tls_wire_new(t)) == NULL)
 		goto fail;
 	SSL_set_bio(t->ssl, wire, wire);
-	if (SSL_set_app_data(t->ssl, t) == 1)
+	if (set_async(t) && SSL_set_app_data(t->ssl, t) == 1)
 		return t;
 fail:
 	ERR_clear_error();
@@ -71,20 +101,63 @@ pst_tls_new(struct pst_tls_ctx *ctx, const char *name)
 	return t;
 }
 
+void
+pst_tls_set_user(struct pst_tls *t, void *user)
+{
+	t->waiter.user = user;
+}
+
+bool
+pst_tls_paused(const struct pst_tls *t)
+{
+	return pst_waiter_busy(&t->waiter);
+}
+
+static void destroy(struct pst_tls *t);
+
+/* Another thread was in the middle of the operation when its connection ended; now it is not. */
+static void
+bury(struct pst_waiter *w)
+{
+	destroy(pst_container_of(w, struct pst_tls, waiter));
+}
+
 /*
  * A connection with a paused job must not be freed: OpenSSL leaks the job and
  * its stack. So the job is resumed until it has unwound; the operation it waits
- * for sees that it was cancelled and fails. Nothing pauses outside the handshake.
+ * for sees that it was cancelled and fails. A named engine's does not, and the next
+ * may pause too: false, bury is called again when that was answered.
  */
-static void
-cancel_job(struct pst_tls *t)
+static bool
+unwind(struct pst_tls *t)
 {
+	bool awaited = false;
+
 	t->io = NULL;
-	for (unsigned i = 0; i < CANCEL_STEPS && SSL_waiting_for_async(t->ssl); i++) {
+	pst_waiter_enter(&t->waiter);
+	for (unsigned i = 0; i < CANCEL_STEPS && SSL_waiting_for_async(t->ssl) && !awaited; i++) {
 		ERR_clear_error();
 		(void)SSL_do_handshake(t->ssl);
+		awaited = SSL_waiting_for_async(t->ssl) && pst_named_paused(&t->waiter);
 	}
+	pst_waiter_leave();
 	ERR_clear_error();
+	return !awaited || pst_waiter_cancel(&t->waiter, bury);
+}
+
+static void
+destroy(struct pst_tls *t)
+{
+	if (t->ssl != NULL) {
+		if (!unwind(t))
+			return;
+		pst_named_end(&t->waiter);
+		SSL_free(t->ssl);
+	}
+	pst_tls_expect_free(t);
+	pst_tls_ctx_put(t->ctx);
+	free(t->error);
+	free(t);
 }
 
 void
@@ -92,14 +165,9 @@ pst_tls_free(struct pst_tls *t)
 {
 	if (t == NULL)
 		return;
-	if (t->ssl != NULL) {
-		cancel_job(t);
-		SSL_free(t->ssl);
-	}
-	pst_tls_expect_free(t);
-	pst_tls_ctx_put(t->ctx);
-	free(t->error);
-	free(t);
+	t->cache = NULL; /* which may be gone when it is buried */
+	if (pst_waiter_cancel(&t->waiter, bury))
+		destroy(t);
 }
 
 static void
@@ -124,8 +192,12 @@ leave(struct pst_tls *t, int ret)
 	case SSL_ERROR_WANT_WRITE:
 		rc = PST_AGAIN;
 		break;
-	case SSL_ERROR_WANT_ASYNC:
 	case SSL_ERROR_WANT_ASYNC_JOB:
+		pst_waiter_want_job(&t->waiter);
+		rc = PST_WANT_ASYNC;
+		break;
+	case SSL_ERROR_WANT_ASYNC:
+		(void)pst_named_paused(&t->waiter);
 		rc = PST_WANT_ASYNC;
 		break;
 	case SSL_ERROR_ZERO_RETURN:
@@ -134,7 +206,13 @@ leave(struct pst_tls *t, int ret)
 	default:
 		if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
 			rc = PST_NOMEM;
-		pst_tls_fail(t, NULL);
+		pst_tls_flood_blame(t, ERR_peek_error());
+		pst_tls_fail(t, pst_tls_flood_text(t));
+	}
+	/* In the middle of a record there is no place for an alert. */
+	if (rc == PST_AGAIN && pst_tls_flood_text(t) != NULL) {
+		pst_tls_fail(t, pst_tls_flood_text(t));
+		rc = PST_PEER;
 	}
 	if (ERR_peek_error() != 0)
 		ERR_clear_error();
@@ -151,7 +229,9 @@ static enum pst_rc
 finish_handshake(struct pst_tls *t)
 {
 	t->done = true;
+	pst_tls_flood_done(t);
 	SSL_clear_mode(t->ssl, SSL_MODE_ASYNC);
+	pst_named_end(&t->waiter);
 	pst_tls_expect_free(t);
 	t->verify_error = SSL_get_verify_result(t->ssl);
 	if (t->ctx->side == PST_TLS_SERVER ? pst_tls_server_enough(t)
@@ -172,9 +252,13 @@ pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
 		return PST_PEER;
 	if (t->done)
 		return PST_OK;
+	if (pst_tls_paused(t))
+		return PST_WANT_ASYNC;
 	t->started = true;
 	enter(t, io);
+	pst_waiter_enter(&t->waiter);
 	rc = leave(t, SSL_do_handshake(t->ssl));
+	pst_waiter_leave();
 	if (rc == PST_OK)
 		rc = finish_handshake(t);
 	if (rc == PST_EOF) {
@@ -201,14 +285,11 @@ pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, si
 	rc = leave(t, SSL_read_ex(t->ssl, buf, cap, n));
 	/* Handling a ticket makes OpenSSL allocate a write buffer, which only a write would
 	 * release. */
-	if (rc == PST_AGAIN && t->idle_messages > 0)
+	if (rc == PST_AGAIN && t->budget.messages > 0)
 		(void)SSL_free_buffers(t->ssl); /* does nothing while bytes are pending */
 	if (rc == PST_OK)
-		t->idle_messages = 0;
-	if (t->idle_messages <= PST_TLS_IDLE_MESSAGES)
-		return rc;
-	pst_tls_fail(t, "too many messages without data");
-	return PST_PEER;
+		pst_tls_flood_data(t, *n);
+	return rc;
 }
 
 static size_t

@@ -19,6 +19,7 @@
 
 #include <pst_base.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 /* What the operation is for: the key of the routes in the configuration, and of the counters. */
 enum pst_op_kind {
@@ -90,7 +91,7 @@ struct pst_op {
 	unsigned long error; /* OpenSSL's first error code, if it failed in OpenSSL; else 0 */
 	void *priv;          /* the back-end's while it has the operation; a wrapper has none */
 	/* lib/crypto's. */
-	struct pst_op *next;
+	TAILQ_ENTRY(pst_op) link;
 	struct pst_waiter *waiter;
 	uint64_t submitted_ns;
 	unsigned lane;
@@ -164,6 +165,7 @@ struct pst_cryptodrv {
 	const char *options; /* for messages: "device, queues"; "" if there are none */
 	bool inline_;        /* runs within submit: no reason to pause for it */
 	bool needs_lcores;
+	bool wraps; /* another back-end, which has to be given; others take none */
 	/* Calls env->wake for what completes: a lane may sleep while operations are out. Else it
 	 * has to go on polling. */
 	bool wakes;

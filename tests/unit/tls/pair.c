@@ -2,6 +2,7 @@
 #include "pair.h"
 #include <criterion/criterion.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <stdlib.h>
 
 #define BIG_OUT (PST_TLS_OUT_MIN + PST_TLS_WRITE_MAX)
@@ -26,6 +27,18 @@ pair_pki(void)
 	k.ca_file = ca_file;
 	pki_write(&(struct pki_file){.path = ca_file, .certs = {k.ca}});
 	return &k;
+}
+
+const struct pst_tickets *
+pair_tickets(void)
+{
+	static struct pst_tickets *t;
+
+	if (t == NULL)
+		t = pst_tickets_new(
+			&(struct pst_tickets_conf){.rotate = 3600, .lifetime = 3600}, 0);
+	cr_assert_not_null(t);
+	return t;
 }
 
 struct pst_cert *
@@ -57,20 +70,35 @@ pair_cert(struct pst_crypto *c, EVP_PKEY *key, const char *san)
 					 .issuer_key = k->ca_key});
 }
 
+struct pst_engine *pair_engine;
+
 void
 pair_init(struct pair *p)
 {
 	char err[256];
+	struct pst_crypto *client = pst_crypto_new(err, sizeof(err));
 
-	*p = (struct pair){.name = "mx.example.com"};
-	p->cc = pst_crypto_new(err, sizeof(err));
-	p->sc = pst_crypto_new(err, sizeof(err));
+	pair_init_in(p, client, pst_crypto_new(err, sizeof(err)));
+}
+
+void
+pair_init_in(struct pair *p, struct pst_crypto *client, struct pst_crypto *server)
+{
+	*p = (struct pair){.name = "mx.example.com", .cc = client, .sc = server};
 	cr_assert(p->cc != NULL && p->sc != NULL);
+	pst_crypto_set_engine(p->cc, pair_engine);
+	pst_crypto_set_engine(p->sc, pair_engine);
 	p->cconf = (struct pst_tls_conf){.side = PST_TLS_CLIENT,
 		.verify = PST_TLS_VERIFY_NAME,
 		.ca_file = pair_pki()->ca_file};
 	p->sconf = (struct pst_tls_conf){.side = PST_TLS_SERVER, .ncerts = 1};
 	p->sconf.certs[0] = pair_cert(p->sc, pair_pki()->ec, "DNS:mx.example.com");
+}
+
+void
+pair_foreign_client(struct pair *p)
+{
+	cr_assert_not_null(OSSL_PROVIDER_load(pst_crypto_libctx(p->cc), "default"));
 }
 
 void
