@@ -125,11 +125,14 @@ pst_check_model(struct pst_config_walk *w, struct pst_config *c)
 	m = find_model(c, c->model);
 	if (m == NULL) {
 		unknown_model(w, c);
-	} else if (!m->pfs_capable) {
+		return;
+	}
+	if (!m->pfs_capable) {
 		gate_profiles(w, c);
 		gate_next_hops(w, c);
 		gate_listeners(w, c);
 	}
+	pst_gate_crypto(w, c, m);
 }
 
 /* ---- certificates ---- */

@@ -23,6 +23,13 @@ static const struct pst_key model_keys[] = {
 			"`none` is an error."},
 	{UINT("ocsp_cache", pst_config_model, ocsp_cache, 300, 3000, 300),
 		.help = "OCSP responses it keeps."},
+	{TEXTS("crypto_forbid", pst_config_model, crypto_forbid, ncrypto_forbid, pst_form_driver,
+		 32, 16),
+		.help = "Drivers that no back-end of `crypto` may have; `named` forbids "
+			"`crypto.named`."},
+	{TEXT("crypto_require", pst_config_model, crypto_require, pst_form_driver, 32),
+		.help = "A driver of which `crypto` has to have a back-end, in use; `named`: "
+			"`crypto.named` has to be there."},
 	{NULL}};
 const struct pst_key_type pst_type_model = {
 	"model", sizeof(struct pst_config_model), model_keys, .names = &pst_form_name};

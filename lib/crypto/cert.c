@@ -284,6 +284,7 @@ pst_cert_load(struct pst_crypto *c, const char *chain_file, const char *key_file
 		return rc;
 	}
 	check_dates(&l);
+	l.cert->known = pst_crypto_key_new(c, l.cert->key);
 	*out = l.cert;
 	return PST_OK;
 }
@@ -321,6 +322,7 @@ pst_cert_free(struct pst_cert *cert)
 		return;
 	X509_free(cert->leaf);
 	sk_X509_pop_free(cert->chain, X509_free);
+	pst_crypto_key_put(cert->known);
 	EVP_PKEY_free(cert->key);
 	free(cert);
 }

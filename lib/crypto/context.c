@@ -3,10 +3,12 @@
  * One OSSL_LIB_CTX per worker. The process's default library context stays
  * unused: DPDK's OpenSSL driver and other libraries may load what they like there.
  *
+ * A second one behind it has the default provider, to which ours (provider.c) delegates.
+ *
  * openssl.cnf is not read: its [system_default] would otherwise reach into every
  * SSL_CTX of the process, and a profile would mean something else on each machine.
  */
-#include "crypto_int.h"
+#include "engine_int.h"
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +22,9 @@ pst_crypto_new(char *err, size_t errlen)
 	/* Whoever initialises first decides; a fault of it shows in the calls that follow. */
 	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	ERR_clear_error();
-	if (c == NULL || (c->lib = OSSL_LIB_CTX_new()) == NULL ||
-		(c->provider = OSSL_PROVIDER_load(c->lib, "default")) == NULL) {
+	if (c == NULL || (c->inner = OSSL_LIB_CTX_new()) == NULL ||
+		(c->inner_default = OSSL_PROVIDER_load(c->inner, "default")) == NULL ||
+		(c->lib = OSSL_LIB_CTX_new()) == NULL || !pst_provider_load(c)) {
 		pst_crypto_errors(why, sizeof(why));
 		snprintf(err, errlen, "OpenSSL library context: %s", why);
 		pst_crypto_free(c);
@@ -39,7 +42,16 @@ pst_crypto_free(struct pst_crypto *c)
 	if (c->provider != NULL)
 		OSSL_PROVIDER_unload(c->provider);
 	OSSL_LIB_CTX_free(c->lib);
+	if (c->inner_default != NULL)
+		OSSL_PROVIDER_unload(c->inner_default);
+	OSSL_LIB_CTX_free(c->inner);
 	free(c);
+}
+
+void
+pst_crypto_set_engine(struct pst_crypto *c, struct pst_engine *e)
+{
+	c->engine = e;
 }
 
 OSSL_LIB_CTX *

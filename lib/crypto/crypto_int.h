@@ -14,7 +14,11 @@ struct pst_trust; /* trust.c */
 
 struct pst_crypto {
 	OSSL_LIB_CTX *lib;
-	OSSL_PROVIDER *provider;
+	OSSL_PROVIDER *provider; /* ours: provider.c */
+	/* Where the default provider is, to which ours delegates. */
+	OSSL_LIB_CTX *inner;
+	OSSL_PROVIDER *inner_default;
+	struct pst_engine *engine;              /* NULL: no back-ends */
 	struct pst_trust *trust[PST_TRUST_MAX]; /* most recently used first */
 };
 
@@ -33,5 +37,14 @@ struct pst_pem {
 /* On error PST_INVAL, a text that names the file, and nothing to close. */
 enum pst_rc pst_pem_open(struct pst_pem *f, const char *file, char *err, size_t errlen);
 void pst_pem_close(struct pst_pem *f);
+
+/*
+ * memory.c: OpenSSL's allocator, as malloc, realloc (of 0 bytes: free) and free. Any thread;
+ * a block may be freed by another than made it.
+ */
+void *pst_mem_alloc(size_t n);
+void *pst_mem_realloc(void *p, size_t n);
+void pst_mem_free(void *p);
+#define PST_MEM_CACHED_MAX (1u << 20) /* bytes that a thread keeps of what it freed */
 
 #endif

@@ -9,6 +9,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -50,7 +51,7 @@ session_greet(struct session *s)
 		s->closing = true;
 		return;
 	}
-	(void)pst_smtp_server_greet(&s->smtp, &s->leg.out);
+	(void)PST_SPEND(PST_LAYER_SMTP, pst_smtp_server_greet(&s->smtp, &s->leg.out));
 	s->progress = true;
 }
 
@@ -202,7 +203,7 @@ session_open(struct session *s)
 	const char *name = s->client_name != NULL ? s->client_name : "";
 	bool offered = true;
 
-	s->listed = pst_policy_client(p, &ip, pst_span_str(name));
+	s->listed = PST_SPEND(PST_LAYER_POLICY, pst_policy_client(p, &ip, pst_span_str(name)));
 	s->smtp.tls_first = pst_policy_tls_first(p, s->listed);
 	s->smtp.starttls_off = !session_may_encrypt(s->snap, s->listener, s->listed);
 	note_expired(s);

@@ -8,6 +8,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,8 +33,9 @@ tx_body_put(struct session *s, const uint8_t *p, size_t n)
 	size_t used;
 
 	/* At most 4/3 of 16 KiB on top of half the scratch: it always fits. */
-	sh->body_len += pst_smtp_dot_encode(
-		&s->tx->dot, p, n, &used, sh->body + sh->body_len, LEG_OUT_MAX - sh->body_len);
+	sh->body_len += PST_SPEND(
+		PST_LAYER_SMTP, pst_smtp_dot_encode(&s->tx->dot, p, n, &used,
+					sh->body + sh->body_len, LEG_OUT_MAX - sh->body_len));
 	s->tx->size += n;
 	sh->c.body_bytes += n;
 }

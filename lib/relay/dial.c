@@ -5,6 +5,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,7 +152,8 @@ hop_dial(struct hop *h)
 
 	if (h->demand.conflict)
 		return HOP_FAULT_CONFLICT;
-	rc = pst_tcp_connect(h->sh->tcp, NULL, &h->at, &h->leg, h->sh->now, &conn);
+	rc = PST_SPEND(PST_LAYER_TCP,
+		pst_tcp_connect(h->sh->tcp, NULL, &h->at, &h->leg, h->sh->now, &conn));
 	if (rc != PST_OK)
 		return rc == PST_UNREACH ? HOP_FAULT_CONNECT : HOP_FAULT_RESOURCE;
 	leg_init(&h->leg, LEG_HOP, conn);

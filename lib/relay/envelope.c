@@ -5,6 +5,8 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
+
 static enum pst_rc
 send_rcpt(struct hop *h, const struct rcpt *r)
 {
@@ -14,7 +16,7 @@ send_rcpt(struct hop *h, const struct rcpt *r)
 	};
 
 	out.to.addr = pst_span(r->addr, r->len);
-	return pst_smtp_client_rcpt(&h->smtp, &h->leg.out, &out);
+	return PST_SPEND(PST_LAYER_SMTP, pst_smtp_client_rcpt(&h->smtp, &h->leg.out, &out));
 }
 
 /* What this next hop cannot carry at all, before it is asked. */
@@ -44,7 +46,7 @@ drive_mail(struct session *s)
 
 	if (tx_impossible(s))
 		return PST_AGAIN;
-	rc = pst_smtp_client_mail(&h->smtp, &h->leg.out, &s->tx->mail);
+	rc = PST_SPEND(PST_LAYER_SMTP, pst_smtp_client_mail(&h->smtp, &h->leg.out, &s->tx->mail));
 	if (rc == PST_OK) {
 		s->tx->mail_sent = true;
 		s->tx->t_ready = s->sh->now_ms;

@@ -13,6 +13,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,7 +178,7 @@ hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
 			log_hop_facts(s->tx, h);
 	}
 	memcpy(why, h->why, sizeof(why));
-	leg_abort(&h->leg);
+	leg_abort(sh, &h->leg);
 	hop_free(h);
 	if (s != NULL)
 		session_hop_lost(s, f);
@@ -218,7 +219,7 @@ on_banner(struct hop *h, const struct pst_smtp_reply *r)
 		return;
 	}
 	hop_enter(h, HOP_EHLO);
-	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, h->helo);
+	(void)PST_SPEND(PST_LAYER_SMTP, pst_smtp_client_ehlo(&h->smtp, &h->leg.out, h->helo));
 }
 
 /* As encrypted and as trusted as policy wants it: the owner may begin. */
@@ -386,7 +387,7 @@ hop_step_tls(struct hop *h)
 		return;
 	}
 	hop_enter(h, HOP_EHLO);
-	(void)pst_smtp_client_ehlo(&h->smtp, &h->leg.out, h->helo);
+	(void)PST_SPEND(PST_LAYER_SMTP, pst_smtp_client_ehlo(&h->smtp, &h->leg.out, h->helo));
 }
 
 /* Which fault it is when the stream ends or breaks here. */
@@ -428,7 +429,8 @@ hop_next_reply(struct hop *h, bool *more)
 			hop_stream_end(h, rc);
 		return rc;
 	}
-	rc = pst_smtp_client_next(&h->smtp, in.p, in.n, &used, &ev, &why);
+	rc = PST_SPEND(
+		PST_LAYER_SMTP, pst_smtp_client_next(&h->smtp, in.p, in.n, &used, &ev, &why));
 	*more = rc == PST_AGAIN;
 	if (rc == PST_PEER || rc == PST_EOF) {
 		hop_fail(h, rc == PST_EOF ? HOP_FAULT_LOST : HOP_FAULT_PROTOCOL, "%s", why);

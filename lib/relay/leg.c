@@ -12,6 +12,8 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
+
 void
 leg_init(struct leg *l, enum leg_kind kind, struct pst_tcp_conn *conn)
 {
@@ -24,9 +26,11 @@ enum pst_rc
 leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const struct pst_tls_expect *e,
 	struct pst_tls_cache *cache, struct pst_span key)
 {
-	l->tls = e != NULL ? pst_tls_new_expect(ctx, e) : pst_tls_new(ctx, NULL);
+	l->tls = PST_SPEND(
+		PST_LAYER_TLS, e != NULL ? pst_tls_new_expect(ctx, e) : pst_tls_new(ctx, NULL));
 	if (l->tls == NULL)
 		return PST_NOMEM;
+	pst_tls_set_user(l->tls, l);
 	if (cache != NULL)
 		pst_tls_use_cache(l->tls, cache, key);
 	l->handshaking = true;
@@ -45,10 +49,10 @@ static enum pst_rc
 wire_settle(struct leg *l, const struct pst_tls_io *io)
 {
 	if (io->in_used > 0)
-		pst_tcp_consume(l->conn, io->in_used);
+		PST_SPEND(PST_LAYER_TCP, pst_tcp_consume(l->conn, io->in_used));
 	if (io->out_len == 0)
 		return PST_OK;
-	return pst_tcp_write(l->conn, io->out, io->out_len);
+	return PST_SPEND(PST_LAYER_TCP, pst_tcp_write(l->conn, io->out, io->out_len));
 }
 
 static enum pst_rc
@@ -56,6 +60,24 @@ leg_fail(struct leg *l, enum pst_rc rc)
 {
 	l->error = true;
 	return rc;
+}
+
+/* May it take a step in this turn? Else its connection is looked at again in the next. */
+static bool
+step_granted(struct shard *sh, struct leg *l)
+{
+	/* A client of ours parses and verifies certificates: some of its steps cost twice. */
+	unsigned cost = l->kind == LEG_HOP ? 2 : 1;
+
+	if (sh->steps_left >= cost) {
+		sh->steps_left -= cost;
+		return true;
+	}
+	sh->c.handshakes_deferred += !l->deferred;
+	if (!l->deferred)
+		TAILQ_INSERT_TAIL(&sh->deferred, l, link);
+	l->deferred = true;
+	return false;
 }
 
 /* TLS is dead; a flood is counted by its cause (T9). */
@@ -78,9 +100,11 @@ leg_handshake(struct shard *sh, struct leg *l)
 		struct pst_tls_io io = wire_io(sh, in);
 		enum pst_rc rc;
 
-		if (pst_tcp_send_space(l->conn) == 0)
+		if (pst_tls_paused(l->tls))
+			return PST_WANT_ASYNC;
+		if (pst_tcp_send_space(l->conn) == 0 || !step_granted(sh, l))
 			return PST_AGAIN;
-		rc = pst_tls_handshake(l->tls, &io);
+		rc = PST_SPEND(PST_LAYER_TLS, pst_tls_handshake(l->tls, &io));
 		if (wire_settle(l, &io) != PST_OK && (rc == PST_OK || rc == PST_AGAIN))
 			return leg_fail(l, PST_NOMEM);
 		if (rc == PST_OK) {
@@ -107,7 +131,7 @@ read_tls(struct shard *sh, struct leg *l, uint8_t *p, size_t cap, size_t *n)
 		/* A read may have to answer (KeyUpdate, alert): never read without room for it. */
 		if (pst_tcp_send_space(l->conn) == 0)
 			return PST_AGAIN;
-		rc = pst_tls_read(l->tls, &io, p, cap, n);
+		rc = PST_SPEND(PST_LAYER_TLS, pst_tls_read(l->tls, &io, p, cap, n));
 		if (wire_settle(l, &io) != PST_OK && (rc == PST_OK || rc == PST_AGAIN))
 			return leg_fail(l, PST_NOMEM);
 		if (rc == PST_OK || rc == PST_EOF)
@@ -146,7 +170,7 @@ read_more(struct shard *sh, struct leg *l)
 		n = PST_MIN(s.n, room);
 		if (pst_buf_append(&l->in, s.p, n) != PST_OK)
 			return leg_fail(l, PST_NOMEM);
-		pst_tcp_consume(l->conn, n);
+		PST_SPEND(PST_LAYER_TCP, pst_tcp_consume(l->conn, n));
 		return PST_OK;
 	}
 	p = pst_buf_reserve(&l->in, room);
@@ -191,7 +215,7 @@ leg_used(struct leg *l, struct pst_span s, size_t used)
 		return PST_OK;
 	}
 	if (!l->encrypted) {
-		pst_tcp_consume(l->conn, used);
+		PST_SPEND(PST_LAYER_TCP, pst_tcp_consume(l->conn, used));
 		return PST_OK;
 	}
 	if (used == s.n)
@@ -220,15 +244,15 @@ write_now(struct shard *sh, struct leg *l, const uint8_t *p, size_t n)
 	struct pst_tls_io io = wire_io(sh, pst_span(NULL, 0));
 
 	if (!l->encrypted)
-		return pst_tcp_write(l->conn, p, n);
+		return PST_SPEND(PST_LAYER_TCP, pst_tcp_write(l->conn, p, n));
 	for (size_t off = 0; off < n;) {
 		size_t part = PST_MIN(n - off, (size_t)PST_TLS_WRITE_MAX);
 
-		if (pst_tls_write(l->tls, &io, p + off, part) != PST_OK)
+		if (PST_SPEND(PST_LAYER_TLS, pst_tls_write(l->tls, &io, p + off, part)) != PST_OK)
 			return PST_PEER;
 		off += part;
 	}
-	return pst_tcp_write(l->conn, io.out, io.out_len);
+	return PST_SPEND(PST_LAYER_TCP, pst_tcp_write(l->conn, io.out, io.out_len));
 }
 
 enum pst_rc
@@ -263,10 +287,13 @@ leg_flush(struct shard *sh, struct leg *l)
 }
 
 static void
-leg_fini(struct leg *l)
+leg_fini(struct shard *sh, struct leg *l)
 {
+	if (l->deferred)
+		TAILQ_REMOVE(&sh->deferred, l, link);
+	l->deferred = false;
 	if (l->tls != NULL)
-		pst_tls_free(l->tls);
+		PST_SPEND(PST_LAYER_TLS, pst_tls_free(l->tls));
 	l->tls = NULL;
 	l->conn = NULL;
 	pst_buf_fini(&l->in);
@@ -282,21 +309,21 @@ leg_close(struct shard *sh, struct leg *l)
 	if (l->encrypted && !l->error && pst_tcp_send_space(l->conn) > 0) {
 		struct pst_tls_io io = wire_io(sh, pst_span(NULL, 0));
 
-		(void)pst_tls_shutdown(l->tls, &io);
+		(void)PST_SPEND(PST_LAYER_TLS, pst_tls_shutdown(l->tls, &io));
 		if (io.out_len > 0)
-			(void)pst_tcp_write(l->conn, io.out, io.out_len);
+			(void)PST_SPEND(PST_LAYER_TCP, pst_tcp_write(l->conn, io.out, io.out_len));
 	}
 	/* Bytes left unread would turn the FIN into a RST, which can overtake our last reply. */
 	pst_tcp_consume(l->conn, pst_tcp_readable(l->conn));
-	pst_tcp_close(l->conn);
-	leg_fini(l);
+	PST_SPEND(PST_LAYER_TCP, pst_tcp_close(l->conn));
+	leg_fini(sh, l);
 }
 
 void
-leg_abort(struct leg *l)
+leg_abort(struct shard *sh, struct leg *l)
 {
 	if (l->conn == NULL)
 		return;
-	pst_tcp_abort(l->conn);
-	leg_fini(l);
+	PST_SPEND(PST_LAYER_TCP, pst_tcp_abort(l->conn));
+	leg_fini(sh, l);
 }

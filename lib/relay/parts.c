@@ -332,8 +332,8 @@ tls_part_hop(struct parts *ps, const struct build *b, const struct hop_tls *t)
 /* ---- the store ---- */
 
 enum pst_rc
-parts_init(
-	struct parts *ps, unsigned nworkers, struct pst_tickets *tickets, char *err, size_t errlen)
+parts_init(struct parts *ps, unsigned nworkers, struct pst_engine *engine,
+	struct pst_tickets *tickets, char *err, size_t errlen)
 {
 	*ps = (struct parts){.nworkers = nworkers, .tickets = tickets};
 	TAILQ_INIT(&ps->tls);
@@ -346,6 +346,7 @@ parts_init(
 	for (unsigned w = 0; w < nworkers; w++) {
 		if ((ps->crypto[w] = pst_crypto_new(err, errlen)) == NULL)
 			return PST_NOMEM;
+		pst_crypto_set_engine(ps->crypto[w], engine);
 	}
 	return PST_OK;
 }

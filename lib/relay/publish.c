@@ -145,7 +145,7 @@ pst_relay_check(const struct pst_config *cfg,
 	struct parts parts;
 	char err[512] = "";
 
-	if (parts_init(&parts, 1, NULL, err, sizeof(err)) != PST_OK)
+	if (parts_init(&parts, 1, NULL, NULL, err, sizeof(err)) != PST_OK)
 		count_fault(&c, "", err);
 	else
 		snapshot_free(&parts, snapshot_new(&parts, &b, 0, ""));

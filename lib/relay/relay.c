@@ -72,7 +72,7 @@ pst_relay_new(
 		snprintf(err, errlen, "no random bytes for the ticket keys");
 		goto fail;
 	}
-	if (parts_init(&r->parts, deps->nworkers, r->tickets, err, errlen) != PST_OK)
+	if (parts_init(&r->parts, deps->nworkers, deps->engine, r->tickets, err, errlen) != PST_OK)
 		goto fail;
 	if (pst_relay_publish(r, cfg, first_fault, why, NULL) != PST_OK) {
 		snprintf(err, errlen, "%s", why);
@@ -163,6 +163,18 @@ pst_relay_live(const struct pst_relay *r)
 	return atomic_load(&r->live);
 }
 
+/* The clock is the kernel's: reading it costs the worker nothing. */
+static struct pst_worker_time
+time_spent(const struct shard *sh)
+{
+	struct pst_worker_time t = sh->time;
+	struct timespec cpu;
+
+	if (sh->has_clock && clock_gettime(sh->clock, &cpu) == 0)
+		t.cpu_ns = (uint64_t)cpu.tv_sec * PST_NS_PER_SEC + (uint64_t)cpu.tv_nsec;
+	return t;
+}
+
 /* Reads another thread's numbers: plain 64-bit loads, each a moment old (pst_base.h). */
 void
 pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out)
@@ -179,10 +191,13 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 	pst_tcp_usage(sh->tcp, &out->usage);
 	out->loops = sh->loops;
 	out->busy_loops = sh->busy_loops;
+	out->time = time_spent(sh);
 	out->live_sessions = sh->nsessions;
 	out->pooled_connections = sh->npool;
 	out->mbufs_total = pst_net_pool_data(sh->net)->size;
 	out->mbufs_in_use = rte_mempool_in_use_count(pst_net_pool_data(sh->net));
+	if (r->deps.engine != NULL)
+		pst_lane_stats(pst_engine_lane(r->deps.engine, worker), &out->crypto);
 }
 
 void

@@ -18,6 +18,7 @@
 #define RELAY_H
 
 #include <pst_buf.h>
+#include <pst_engine.h>
 #include <pst_log.h>
 #include <pst_names.h>
 #include <pst_policy.h>
@@ -28,6 +29,7 @@
 #include <pst_wheel.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "broken.h"
 #include "digest.h"
@@ -47,7 +49,9 @@ enum leg_kind { LEG_CLIENT, LEG_HOP, TIMER_PROBE /* no leg: a timer's kind */ };
 #define LEG_OUT_MAX (64 * 1024)
 
 struct leg {
-	uint8_t kind; /* leg_kind: which of the two structs this is part of */
+	uint8_t kind;  /* leg_kind: which of the two structs this is part of */
+	bool deferred; /* its handshake goes on in the next turn: in sh->deferred */
+	TAILQ_ENTRY(leg) link;
 	bool handshaking;
 	bool encrypted; /* TLS is up */
 	bool error;     /* TCP or TLS is dead */
@@ -82,7 +86,7 @@ bool leg_can_flush(struct leg *l);
 /* Writes l->out if there is room. PST_AGAIN: it must wait. */
 enum pst_rc leg_flush(struct shard *sh, struct leg *l);
 void leg_close(struct shard *sh, struct leg *l); /* flush what fits, close_notify, FIN; frees */
-void leg_abort(struct leg *l);                   /* RST; frees */
+void leg_abort(struct shard *sh, struct leg *l); /* RST; frees */
 
 /* ---- hop ---- */
 
@@ -467,6 +471,11 @@ struct shard {
 	struct snapshot *snap; /* read anew each turn; not counted: to be used in a turn only */
 	uint64_t generation;   /* its; 0: to be adopted again */
 	struct pst_tls_cache *cache;
+	struct pst_lane *lane; /* of the crypto engine; NULL: everything is inline */
+	/* Handshake steps are dear: a turn has so many left, who finds none comes first in the
+	 * next. */
+	unsigned steps_left;
+	TAILQ_HEAD(, leg) deferred;
 	struct pst_net *net;
 	struct pst_tcp *tcp;
 	struct pst_wheel wheel;
@@ -491,6 +500,11 @@ struct shard {
 	bool draining;
 	struct pst_relay_counters c;
 	uint64_t loops, busy_loops;
+	struct pst_worker_time time;
+	uint64_t tsc; /* up to here time is counted */
+	uint64_t sleeps;
+	clockid_t clock; /* the thread's CPU clock, while has_clock */
+	_Atomic bool has_clock;
 	uint8_t *wire;  /* SHARD_WIRE: ciphertext on its way to TCP */
 	uint8_t *plain; /* LEG_IN_MAX: plaintext read and used in one go */
 	uint8_t *body;  /* LEG_OUT_MAX: encoded message bytes of the session that runs */

@@ -14,6 +14,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,7 @@ session_end(struct session *s, const char *reason, bool abort_client)
 	admit_handshake_over(s);
 	admit_leave(sh, &ip);
 	if (abort_client)
-		leg_abort(&s->leg);
+		leg_abort(sh, &s->leg);
 	else
 		leg_close(sh, &s->leg);
 	pst_timer_cancel(&sh->wheel, &s->timer);
@@ -105,7 +106,8 @@ session_dismiss(struct session *s, const char *enh, const char *text, const char
 void
 session_say(struct session *s, unsigned code, const char *enh, const char *text)
 {
-	if (pst_smtp_server_reply(&s->smtp, &s->leg.out, code, enh, text) != PST_NOMEM)
+	if (PST_SPEND(PST_LAYER_SMTP,
+		    pst_smtp_server_reply(&s->smtp, &s->leg.out, code, enh, text)) != PST_NOMEM)
 		return;
 	/* The client would wait for it for ever. */
 	s->reason = "out of memory";
@@ -175,7 +177,7 @@ on_mail(struct session *s, const struct pst_smtp_mail *m)
 	}
 	f.sender_known = true;
 	f.sender_domain = m->from.domain;
-	pst_policy_mail(s->snap->policy->policy, &f, &v, NULL);
+	PST_SPEND(PST_LAYER_POLICY, pst_policy_mail(s->snap->policy->policy, &f, &v, NULL));
 	if (v.kind == PST_VERDICT_REFUSE) {
 		label_refusal(s->sh, v.reason);
 		log_mail_refused(s, m, &v);
@@ -328,8 +330,8 @@ feed(struct session *s, struct pst_span in, size_t *used)
 		/* Half of the room is kept for what the next hop answers to a whole pipeline. */
 		if (body_blocked(s) || pst_buf_room(&s->leg.out) < LEG_OUT_MAX / 2)
 			return PST_OK;
-		rc = pst_smtp_server_next(
-			&s->smtp, in.p + *used, in.n - *used, &n, &s->leg.out, &ev);
+		rc = PST_SPEND(PST_LAYER_SMTP, pst_smtp_server_next(&s->smtp, in.p + *used,
+						       in.n - *used, &n, &s->leg.out, &ev));
 		*used += n;
 		if (pst_smtp_server_in_body(&s->smtp))
 			s->body_in += n;

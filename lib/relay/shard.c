@@ -9,17 +9,22 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <rte_mempool.h>
 #include <urcu-qsbr.h>
 
 #define BURST        64
 #define READY_BUDGET 64  /* connections run between two bursts: a handshake step is dear */
+#define STEPS        4   /* of handshakes in a turn; one of a next hop's counts twice */
 #define IDLE_TURNS   200 /* empty turns before the first sleep */
 #define IDLE_MAX_NS  1000000ull
 #define FLUSH_MS     2000 /* for last FINs at the end */
+#define SLEEP_SAMPLE 16   /* one sleep in so many is weighed by the thread's clock */
 
 /* ---- making and unmaking ---- */
 
@@ -143,6 +148,7 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 	TAILQ_INIT(&sh->bound);
 	TAILQ_INIT(&sh->sessions);
 	TAILQ_INIT(&sh->pool);
+	TAILQ_INIT(&sh->deferred);
 	sh->now = now;
 	sh->now_ms = now / PST_NS_PER_MS;
 	pst_wheel_init(&sh->wheel, sh->now_ms);
@@ -153,6 +159,13 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 	sh->plain = malloc(LEG_IN_MAX);
 	sh->body = malloc(LEG_OUT_MAX);
 	sh->cache = pst_tls_cache_new(4096);
+	if (r->deps.engine != NULL) {
+		sh->lane = pst_engine_lane(r->deps.engine, worker);
+		if (pst_lane_begin(sh->lane) != PST_OK) {
+			sh->lane = NULL;
+			return PST_NOMEM;
+		}
+	}
 	sh->net = pst_net_new(r->deps.fabric, worker);
 	tcp_conf(&sh->snap->cfg->dataplane.tcp, &conf);
 	if (sh->net != NULL)
@@ -178,6 +191,9 @@ shard_fini(struct shard *sh)
 		TAILQ_REMOVE(&sh->bound, b, link);
 		free(b);
 	}
+	if (sh->lane != NULL)
+		pst_lane_end(sh->lane); /* after the last TLS session */
+	sh->lane = NULL;
 	if (sh->tcp != NULL)
 		pst_tcp_free(sh->tcp);
 	if (sh->net != NULL)
@@ -295,6 +311,41 @@ run_timers(struct shard *sh)
 	return n;
 }
 
+/* What crypto back-ends have done; whose handshake can go on is marked. */
+static unsigned
+run_crypto(struct shard *sh)
+{
+	struct pst_waiter *w;
+	unsigned n = 0;
+
+	if (sh->lane == NULL)
+		return 0;
+	n += PST_SPEND(PST_LAYER_CRYPTO, pst_lane_poll(sh->lane, sh->now));
+	while ((w = pst_lane_next_ready(sh->lane)) != NULL) {
+		const struct leg *l = w->user;
+
+		pst_tcp_conn_mark(l->conn);
+	}
+	return n;
+}
+
+/* Who had to wait in the last turn comes first in this one. */
+static unsigned
+grant_steps(struct shard *sh)
+{
+	struct leg *l;
+	unsigned n = 0;
+
+	sh->steps_left = STEPS;
+	while ((l = TAILQ_FIRST(&sh->deferred)) != NULL) {
+		TAILQ_REMOVE(&sh->deferred, l, link);
+		l->deferred = false;
+		pst_tcp_conn_mark(l->conn);
+		n++;
+	}
+	return n;
+}
+
 uint64_t
 shard_next_deadline(const struct shard *sh)
 {
@@ -303,14 +354,44 @@ shard_next_deadline(const struct shard *sh)
 
 	if (wheel != PST_TIMER_NONE)
 		due = PST_MIN(due, wheel * PST_NS_PER_MS);
+	if (sh->lane != NULL)
+		due = PST_MIN(due, pst_lane_next_deadline(sh->lane));
 	return due;
+}
+
+static unsigned
+take_in(struct shard *sh)
+{
+	struct pst_pkt pkts[BURST];
+	unsigned n = PST_SPEND(PST_LAYER_NET, pst_net_rx(sh->net, sh->now, pkts, BURST));
+	unsigned before = pst_cycles_enter(PST_LAYER_TCP);
+
+	for (unsigned i = 0; i < n; i++)
+		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
+	pst_cycles_leave(before);
+	return n;
+}
+
+/* All time since the worker began is of one of three kinds, by what the turn turned out to be. */
+static void
+count_turn(struct shard *sh, bool work)
+{
+	uint64_t t = pst_tsc(), spent = t - sh->tsc;
+
+	sh->tsc = t;
+	sh->loops++;
+	sh->busy_loops += work;
+	if (work)
+		sh->time.busy += spent;
+	else
+		sh->time.empty += spent;
+	pst_cycles_turn(work);
 }
 
 bool
 shard_turn(struct shard *sh, uint64_t now)
 {
-	struct pst_pkt pkts[BURST];
-	unsigned n, work;
+	unsigned work;
 
 	struct snapshot *sn = snapshot_current(sh->relay);
 
@@ -321,31 +402,58 @@ shard_turn(struct shard *sh, uint64_t now)
 		shard_adopt(sh, sn);
 	if (pst_unlikely(atomic_load_explicit(&sh->mail.state, memory_order_relaxed) == MAIL_ASKED))
 		mailbox_answer(sh);
-	work = n = pst_net_rx(sh->net, sh->now, pkts, BURST);
-	for (unsigned i = 0; i < n; i++)
-		pst_tcp_input(sh->tcp, &pkts[i], sh->now);
-	pst_net_tick(sh->net, sh->now);
-	pst_tcp_tick(sh->tcp, sh->now);
+	work = grant_steps(sh);
+	work += run_crypto(sh);
+	work += take_in(sh);
+	PST_SPEND(PST_LAYER_NET, pst_net_tick(sh->net, sh->now));
+	PST_SPEND(PST_LAYER_TCP, pst_tcp_tick(sh->tcp, sh->now));
 	waiter_poll(sh);
 	work += run_timers(sh);
 	work += run_ready(sh);
+	work += run_crypto(sh); /* to the back-ends goes what this turn's handshakes asked for */
 	if (pst_unlikely(sh->probe != NULL && sh->probe_hop == NULL))
 		probe_over(sh);
-	pst_tcp_flush(sh->tcp, sh->now);
-	pst_net_flush(sh->net);
+	PST_SPEND(PST_LAYER_TCP, pst_tcp_flush(sh->tcp, sh->now));
+	PST_SPEND(PST_LAYER_NET, pst_net_flush(sh->net));
 	rcu_quiescent_state(); /* nothing of this turn's generation is held but what is counted */
-	sh->loops++;
-	sh->busy_loops += work > 0;
+	count_turn(sh, work > 0);
 	return work > 0;
 }
 
-/* Offline for RCU: a publication does not wait for who sleeps. */
+/* Of the calling thread. */
+static uint64_t
+cpu_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * PST_NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * Offline for RCU: a publication does not wait for who sleeps. The way into the kernel and
+ * back is CPU time that no turn has; it is weighed now and then, for weighing costs too.
+ */
 static void
 shard_sleep(struct shard *sh, uint64_t ns)
 {
+	bool weigh = sh->sleeps++ % SLEEP_SAMPLE == 0;
+	uint64_t cpu = weigh ? cpu_now() : 0, t;
+
+	/* What a back-end completed meanwhile would wake nobody. */
+	if (sh->lane != NULL && !pst_lane_sleep(sh->lane))
+		return;
 	rcu_thread_offline();
 	pst_net_idle(sh->net, ns);
 	rcu_thread_online();
+	if (sh->lane != NULL)
+		pst_lane_wake(sh->lane);
+	if (weigh)
+		sh->time.sleep_cpu_ns += (cpu_now() - cpu) * SLEEP_SAMPLE;
+	t = pst_tsc();
+	sh->time.asleep += t - sh->tsc;
+	sh->tsc = t;
+	pst_cycles_slept();
 }
 
 /* Runs until `stop` says so; sleeps when nothing comes and the mode allows it. */
@@ -395,6 +503,8 @@ pst_shard_run(struct pst_relay *r, unsigned worker)
 
 	rcu_register_thread();
 	rc = shard_init(sh, r, worker, pst_now_ns());
+	sh->has_clock = pthread_getcpuclockid(pthread_self(), &sh->clock) == 0;
+	sh->tsc = pst_tsc();
 
 	if (rc == PST_OK) {
 		atomic_fetch_add(&r->running, 1);
@@ -406,6 +516,7 @@ pst_shard_run(struct pst_relay *r, unsigned worker)
 			pst_rc_name(rc));
 		atomic_store(&r->failed, true);
 	}
+	sh->has_clock = false;
 	shard_fini(sh);
 	rcu_unregister_thread();
 	return rc == PST_OK ? 0 : -1;

@@ -55,8 +55,8 @@ struct build {
 };
 
 /* tickets outlive the parts. */
-enum pst_rc parts_init(
-	struct parts *ps, unsigned nworkers, struct pst_tickets *tickets, char *err, size_t errlen);
+enum pst_rc parts_init(struct parts *ps, unsigned nworkers, struct pst_engine *engine,
+	struct pst_tickets *tickets, char *err, size_t errlen);
 void parts_fini(struct parts *ps);
 struct tls_part *tls_part_profile(
 	struct parts *ps, const struct build *b, const struct pst_config_tls_profile *p);

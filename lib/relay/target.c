@@ -6,6 +6,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,12 +47,12 @@ errand_judge(const struct errand *e, const struct snapshot *sn, const struct pst
 	struct pst_want want = e->want;
 
 	if (e->clear) {
-		pst_policy_host(p, &want, f, d, NULL);
+		PST_SPEND(PST_LAYER_POLICY, pst_policy_host(p, &want, f, d, NULL));
 		if (d->level >= PST_LEVEL_ENCRYPT)
 			want.mandatory = (uint8_t)d->level;
 		want.exempt = true;
 	}
-	pst_policy_host(p, &want, f, d, trace);
+	PST_SPEND(PST_LAYER_POLICY, pst_policy_host(p, &want, f, d, trace));
 }
 
 void

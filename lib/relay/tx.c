@@ -12,6 +12,7 @@
  */
 #include "relay.h"
 
+#include <pst_cycles.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -487,7 +488,7 @@ judge(struct session *s, struct rcpt *r, const struct pst_smtp_rcpt *src)
 	f.sender_known = true;
 	f.sender_domain = tx->mail.from.domain;
 	f.recipient_domain = src->to.domain;
-	pst_policy_rcpt(s->snap->policy->policy, &f, &v, NULL);
+	PST_SPEND(PST_LAYER_POLICY, pst_policy_rcpt(s->snap->policy->policy, &f, &v, NULL));
 	if (tx->nrcpts > rcpts_max(s)) {
 		refuse(r, 452, "4.5.3", "Too many recipients");
 	} else if (v.kind != PST_VERDICT_ROUTE) {

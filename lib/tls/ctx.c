@@ -153,6 +153,8 @@ build_all(struct pst_tls_ctx *ctx, const struct pst_tls_conf *given, char *err, 
 	if (!pst_tls_suites_check(given, err, errlen))
 		return false;
 	conf = usable(given);
+	for (unsigned i = 0; i < conf.ncerts; i++)
+		ctx->keys[i] = pst_crypto_key_get(conf.certs[i]->known);
 	ctx->ssl = pst_tls_ctx_build(ctx, &conf, pst_tls_sni_default(&conf), err, errlen);
 	return ctx->ssl != NULL &&
 	       (conf.side == PST_TLS_CLIENT || pst_tls_sni_init(ctx, &conf, err, errlen) == PST_OK);
@@ -185,19 +187,21 @@ fail:
 struct pst_tls_ctx *
 pst_tls_ctx_get(struct pst_tls_ctx *ctx)
 {
-	ctx->refs++;
+	atomic_fetch_add_explicit(&ctx->refs, 1, memory_order_relaxed);
 	return ctx;
 }
 
 void
 pst_tls_ctx_put(struct pst_tls_ctx *ctx)
 {
-	if (ctx == NULL || (ctx->refs > 1 && --ctx->refs > 0))
+	if (ctx == NULL || atomic_fetch_sub(&ctx->refs, 1) > 1)
 		return;
 	pst_tls_sni_fini(ctx);
 	SSL_CTX_free(ctx->ssl);
 	BIO_meth_free(ctx->wire);
 	EVP_MD_free(ctx->sha256);
+	for (unsigned i = 0; i < PST_TLS_MAX_CERTS; i++)
+		pst_crypto_key_put(ctx->keys[i]);
 	EVP_CIPHER_free(ctx->ticket_cipher);
 	free(ctx);
 }

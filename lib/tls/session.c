@@ -3,6 +3,9 @@
  * One TLS connection. Each call lends OpenSSL the caller's buffers through the
  * wire BIO (enter, leave), runs one SSL function, and turns its answer into a
  * pst_rc. After a failure OpenSSL is not called again.
+ *
+ * A handshake may pause in the middle of a crypto operation (pst_engine.h). Then
+ * OpenSSL is left alone until the operation is done; nothing pauses after it.
  */
 #include "tls_int.h"
 #include <openssl/err.h>
@@ -30,6 +33,8 @@ session_new(struct pst_tls_ctx *ctx)
 	if (t->ssl == NULL || (wire = pst_tls_wire_new(t)) == NULL)
 		goto fail;
 	SSL_set_bio(t->ssl, wire, wire);
+	if (pst_lane_async())
+		SSL_set_mode(t->ssl, SSL_MODE_ASYNC);
 	if (SSL_set_app_data(t->ssl, t) == 1)
 		return t;
 fail:
@@ -72,20 +77,54 @@ pst_tls_new(struct pst_tls_ctx *ctx, const char *name)
 	return t;
 }
 
+void
+pst_tls_set_user(struct pst_tls *t, void *user)
+{
+	t->waiter.user = user;
+}
+
+bool
+pst_tls_paused(const struct pst_tls *t)
+{
+	return pst_waiter_busy(&t->waiter);
+}
+
 /*
  * A connection with a paused job must not be freed: OpenSSL leaks the job and
  * its stack. So the job is resumed until it has unwound; the operation it waits
- * for sees that it was cancelled and fails. Nothing pauses outside the handshake.
+ * for sees that it was cancelled and fails.
  */
 static void
-cancel_job(struct pst_tls *t)
+unwind(struct pst_tls *t)
 {
 	t->io = NULL;
+	pst_waiter_enter(&t->waiter);
 	for (unsigned i = 0; i < CANCEL_STEPS && SSL_waiting_for_async(t->ssl); i++) {
 		ERR_clear_error();
 		(void)SSL_do_handshake(t->ssl);
 	}
+	pst_waiter_leave();
 	ERR_clear_error();
+}
+
+static void
+destroy(struct pst_tls *t)
+{
+	if (t->ssl != NULL) {
+		unwind(t);
+		SSL_free(t->ssl);
+	}
+	pst_tls_expect_free(t);
+	pst_tls_ctx_put(t->ctx);
+	free(t->error);
+	free(t);
+}
+
+/* Another thread was in the middle of the operation when its connection ended; now it is not. */
+static void
+bury(struct pst_waiter *w)
+{
+	destroy(pst_container_of(w, struct pst_tls, waiter));
 }
 
 void
@@ -93,14 +132,9 @@ pst_tls_free(struct pst_tls *t)
 {
 	if (t == NULL)
 		return;
-	if (t->ssl != NULL) {
-		cancel_job(t);
-		SSL_free(t->ssl);
-	}
-	pst_tls_expect_free(t);
-	pst_tls_ctx_put(t->ctx);
-	free(t->error);
-	free(t);
+	t->cache = NULL; /* which may be gone when it is buried */
+	if (pst_waiter_cancel(&t->waiter, bury))
+		destroy(t);
 }
 
 static void
@@ -125,8 +159,11 @@ leave(struct pst_tls *t, int ret)
 	case SSL_ERROR_WANT_WRITE:
 		rc = PST_AGAIN;
 		break;
-	case SSL_ERROR_WANT_ASYNC:
 	case SSL_ERROR_WANT_ASYNC_JOB:
+		pst_waiter_want_job(&t->waiter);
+		rc = PST_WANT_ASYNC;
+		break;
+	case SSL_ERROR_WANT_ASYNC:
 		rc = PST_WANT_ASYNC;
 		break;
 	case SSL_ERROR_ZERO_RETURN:
@@ -180,9 +217,13 @@ pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
 		return PST_PEER;
 	if (t->done)
 		return PST_OK;
+	if (pst_tls_paused(t))
+		return PST_WANT_ASYNC;
 	t->started = true;
 	enter(t, io);
+	pst_waiter_enter(&t->waiter);
 	rc = leave(t, SSL_do_handshake(t->ssl));
+	pst_waiter_leave();
 	if (rc == PST_OK)
 		rc = finish_handshake(t);
 	if (rc == PST_EOF) {

@@ -3,6 +3,7 @@
 #ifndef PST_TLS_INT_H
 #define PST_TLS_INT_H
 
+#include <pst_engine.h>
 #include <pst_tickets.h>
 #include <pst_tls.h>
 #include <openssl/bio.h>
@@ -17,7 +18,7 @@ struct pst_tls_name {
 };
 
 struct pst_tls_ctx {
-	unsigned refs;
+	_Atomic unsigned refs;
 	struct pst_crypto *crypto;
 	enum pst_tls_side side;
 	enum pst_tls_verify verify; /* of pst_tls_new */
@@ -27,6 +28,7 @@ struct pst_tls_ctx {
 	int level_any, level;
 	SSL_CTX *ssl; /* clients, and servers without a matching name: the default certificates */
 	BIO_METHOD *wire;
+	struct pst_crypto_key *keys[PST_TLS_MAX_CERTS]; /* of the certificates; NULL */
 	EVP_MD *sha256; /* of the worker's library context: the default one has locks that all share
 			 */
 	/* ticket.c: server; NULL: OpenSSL's own keys */
@@ -65,7 +67,8 @@ struct pst_tls_budget {
 struct pst_tls {
 	SSL *ssl;
 	struct pst_tls_ctx *ctx;
-	struct pst_tls_io *io; /* of the call that is running; NULL between calls */
+	struct pst_waiter waiter; /* for crypto operations, in the handshake */
+	struct pst_tls_io *io;    /* of the call that is running; NULL between calls */
 	struct pst_tls_cache *cache;
 	char *error;                /* why it failed; NULL: it did not, or no memory for the text */
 	enum pst_tls_verify verify; /* client */

@@ -434,7 +434,7 @@ main(int argc, char **argv)
 	relay.tickets = pst_tickets_new(
 		&(struct pst_tickets_conf){.rotate = 3600, .lifetime = 3 * 3600}, 0);
 	CHECK(relay.tickets != NULL);
-	CHECK(parts_init(&relay.parts, READERS, relay.tickets, err, sizeof(err)) == PST_OK);
+	CHECK(parts_init(&relay.parts, READERS, NULL, relay.tickets, err, sizeof(err)) == PST_OK);
 	run_all(generations);
 	generations_fini(&relay);
 	CHECK(TAILQ_EMPTY(&relay.parts.tls) && TAILQ_EMPTY(&relay.parts.policies));

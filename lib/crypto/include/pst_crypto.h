@@ -16,19 +16,37 @@
 #include <openssl/x509.h>
 
 struct pst_crypto;
+struct pst_engine; /* pst_engine.h */
 
-/* Loads the default provider into a fresh library context. NULL and a text on error. */
+/* A fresh library context with our provider in it, which stands before OpenSSL's default one. NULL
+ * and a text on error. */
 struct pst_crypto *pst_crypto_new(char *err, size_t errlen);
 /* After everything that was made in it: certificates, stores, TLS contexts. NULL is fine. */
 void pst_crypto_free(struct pst_crypto *c);
 OSSL_LIB_CTX *pst_crypto_libctx(struct pst_crypto *c);
+/*
+ * Before certificates are loaded: private keys are offered to the engine's back-ends. NULL:
+ * none. The engine outlives c's keys.
+ */
+void pst_crypto_set_engine(struct pst_crypto *c, struct pst_engine *e);
+
+/*
+ * A private key that is known to back-ends, counted; whoever signs with it holds one. get and
+ * put may be called by any thread, NULL is fine.
+ */
+struct pst_crypto_key;
+/* NULL: no back-end takes such keys, or no memory; then OpenSSL alone has it. Control thread. */
+struct pst_crypto_key *pst_crypto_key_new(struct pst_crypto *c, EVP_PKEY *pkey);
+struct pst_crypto_key *pst_crypto_key_get(struct pst_crypto_key *k);
+void pst_crypto_key_put(struct pst_crypto_key *k);
 
 /* A certificate chain (leaf first) and its private key, in this context. */
 struct pst_cert {
 	X509 *leaf;
 	STACK_OF(X509) * chain; /* without the leaf; may be empty, never NULL */
 	EVP_PKEY *key;
-	int64_t not_after; /* seconds since the epoch */
+	struct pst_crypto_key *known; /* to back-ends; or NULL */
+	int64_t not_after;            /* seconds since the epoch */
 };
 
 /*
@@ -67,13 +85,17 @@ enum pst_rc pst_secret_load(const char *file, struct pst_secret *out, char *err,
 void pst_secret_free(struct pst_secret *s); /* wipes */
 
 /*
- * Counts what OpenSSL holds on the heap, so that the cost of an idle session is a
- * figure and not a guess. Call before anything else touches OpenSSL; PST_INVAL if
- * that was too late (nothing is counted then). Costs a few ns an allocation.
+ * Gives OpenSSL free lists of each thread for its blocks, and counts what it holds, so that
+ * the cost of an idle session is a figure and not a guess. Call before anything else touches
+ * OpenSSL; PST_INVAL if that was too late (nothing is counted then, and malloc stays).
  */
 enum pst_rc pst_crypto_count_memory(void);
 /* Live bytes as the allocator rounds them, all threads; any thread may ask. 0: not counted. */
 uint64_t pst_crypto_live_bytes(void);
+/* The calling thread's share of it; negative if it frees what others made. */
+int64_t pst_crypto_live_bytes_here(void);
+/* Bytes in the free lists of all threads, at most 1 MiB a thread; not part of the live ones. */
+uint64_t pst_crypto_cached_bytes(void);
 
 /* Takes the calling thread's OpenSSL error queue as one line; empties it. */
 void pst_crypto_errors(char *buf, size_t len);

@@ -19,6 +19,7 @@
 
 #include <pst_base.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 /* What the operation is for: the key of the routes in the configuration, and of the counters. */
 enum pst_op_kind {
@@ -87,10 +88,10 @@ struct pst_op {
 	/* The back-end's to write. */
 	uint16_t out_len;
 	uint8_t out[PST_OP_BYTES];
-	unsigned long error; /* OpenSSL's first error code of a CALL that failed */
-	void *priv;          /* the back-end's while it has the operation */
+	unsigned long error; /* OpenSSL's first error code, if it failed in OpenSSL; else 0 */
+	void *priv;          /* the back-end's while it has the operation; a wrapper has none */
 	/* lib/crypto's. */
-	struct pst_op *next;
+	TAILQ_ENTRY(pst_op) link;
 	struct pst_waiter *waiter;
 	uint64_t submitted_ns;
 	unsigned lane;
@@ -131,7 +132,10 @@ struct pst_cryptodrv_conf {
 	const unsigned *lcores;
 	unsigned nopts;
 	struct pst_cryptodrv_opt opts[PST_CRYPTODRV_OPTS];
-	/* The back-end that option "around" names (fault), already open; else NULL. */
+	/*
+	 * The back-end that option "around" names (fault), already open; else NULL. It is the
+	 * wrapper's alone from then on: no lane submits to it or reaps it.
+	 */
 	const struct pst_cryptodrv *inner_drv;
 	struct pst_backend *inner;
 };
@@ -161,6 +165,10 @@ struct pst_cryptodrv {
 	const char *options; /* for messages: "device, queues"; "" if there are none */
 	bool inline_;        /* runs within submit: no reason to pause for it */
 	bool needs_lcores;
+	bool wraps; /* another back-end, which has to be given; others take none */
+	/* Calls env->wake for what completes: a lane may sleep while operations are out. Else it
+	 * has to go on polling. */
+	bool wakes;
 	/* Judges the options without touching the system. PST_INVAL and a text. */
 	enum pst_rc (*check)(const struct pst_cryptodrv_conf *conf, char *err, size_t errlen);
 	/* One EAL argument pair ("--vdev", "crypto_openssl0,..."); may be NULL. PST_AGAIN: none
@@ -171,8 +179,9 @@ struct pst_cryptodrv {
 		const struct pst_cryptodrv_env *env, char *err, size_t errlen);
 	bool (*can)(const struct pst_backend *b, enum pst_op_kind kind, enum pst_op_form form,
 		enum pst_op_group group, unsigned bits);
-	/* Makes key->priv[index]. False is no fault: the key's operations go elsewhere. May be
-	 * NULL. */
+	/* Makes key->priv[index]; true at once if that is made. False is no fault: the key's
+	 * operations go elsewhere. May be NULL, and so may key_del. Not while an operation with
+	 * the key is out. */
 	bool (*key_add)(struct pst_backend *b, struct pst_op_key *key);
 	void (*key_del)(struct pst_backend *b, struct pst_op_key *key);
 	/* Takes the first so many of n; fewer is back-pressure, no error. */
@@ -182,8 +191,11 @@ struct pst_cryptodrv {
 	unsigned (*reap)(
 		struct pst_backend *b, unsigned lane, struct pst_op_done *done, unsigned n);
 	void (*stats)(const struct pst_backend *b, struct pst_cryptodrv_stats *out);
-	/* No lane submits any more. Operations still inside are lost to their lanes: not touched
-	 * again. */
+	/*
+	 * No lane submits any more. Operations still inside are lost to their lanes: not touched
+	 * again. Threads of the back-end have ended when it returns, and what OpenSSL kept for
+	 * them is gone; so call it before the library contexts of CALLs are freed.
+	 */
 	void (*close)(struct pst_backend *b);
 };
 

@@ -59,7 +59,12 @@ struct pst_engine_conf {
 
 /* NULL and a text that names the back-end. With no back-ends all is inline. */
 struct pst_engine *pst_engine_new(const struct pst_engine_conf *conf, char *err, size_t errlen);
-void pst_engine_free(struct pst_engine *e);
+/*
+ * Closes the back-ends, so that their threads have ended. When all lanes have, and before the
+ * first struct pst_crypto goes: what OpenSSL keeps for a thread points into those.
+ */
+void pst_engine_stop(struct pst_engine *e);
+void pst_engine_free(struct pst_engine *e); /* after the last key */
 /* Control thread. Lanes see it within a turn. PST_INVAL: an index that is none. */
 enum pst_rc pst_engine_tune(struct pst_engine *e, const struct pst_engine_tuning *t);
 unsigned pst_engine_nbackends(const struct pst_engine *e);
@@ -74,19 +79,40 @@ enum pst_rc pst_lane_begin(struct pst_lane *l);
 void pst_lane_end(struct pst_lane *l);
 
 /*
- * Who waits for an operation or for a job: one in each TLS session. `user` is the owner's.
- * All of it is lib/crypto's to write, but user and bury.
+ * Who waits for an operation or for a job: one in each TLS session, touched by the lane's
+ * thread alone. `user` is the owner's.
  */
 struct pst_waiter {
 	TAILQ_ENTRY(pst_waiter) link;
 	uint8_t at;        /* on which list */
+	uint8_t news;      /* of the operation it waits for */
+	bool paused;       /* its handshake is in the middle of an operation */
+	bool cancelled;    /* the operation is to fail */
 	struct pst_op *op; /* out, or completed and not yet looked at */
 	void *user;
-	/* Set by an owner that is gone: called instead of becoming ready. */
-	void (*bury)(struct pst_waiter *w);
+	void (*bury)(struct pst_waiter *w); /* pst_waiter_cancel */
 };
 
-/* Once a turn, at its end. Submits, flushes, reaps, sees to deadlines. True: something moved. */
+/* May handshakes of the calling thread pause? Then TLS asks OpenSSL for jobs. */
+bool pst_lane_async(void);
+/* Around each TLS call that may pause: w is who waits if it does. */
+void pst_waiter_enter(struct pst_waiter *w);
+void pst_waiter_leave(void);
+/* Its operation is still out: do not call. */
+bool pst_waiter_busy(const struct pst_waiter *w);
+/* There was no free job: it becomes ready when there is one. */
+void pst_waiter_want_job(struct pst_waiter *w);
+/*
+ * Its owner goes. True: call on until the handshake has unwound, which fails at once, then
+ * free. False: a thread is in the middle of its operation: leave all that the handshake
+ * holds alone; bury is called on this thread when that is over, for the same.
+ */
+bool pst_waiter_cancel(struct pst_waiter *w, void (*bury)(struct pst_waiter *w));
+
+/*
+ * At the beginning of a turn, and at its end. Submits, flushes, reaps, sees to deadlines. True:
+ * something moved. now_ns is the turn's, on any clock: deadlines are kept by it.
+ */
 bool pst_lane_poll(struct pst_lane *l, uint64_t now_ns);
 /* The next whose handshake can go on; NULL: none. */
 struct pst_waiter *pst_lane_next_ready(struct pst_lane *l);

@@ -17,17 +17,20 @@
 #define PST_RELAY_H
 
 #include <pst_config.h>
+#include <pst_engine.h>
 #include <pst_log.h>
 #include <pst_net.h>
 #include <pst_tcp.h>
 
 struct pst_relay;
+struct pst_engine;
 
 struct pst_relay_deps {
 	struct pst_fabric *fabric;
 	struct pst_logger *logger;
 	unsigned nworkers;
 	bool adaptive_idle;
+	struct pst_engine *engine; /* with a lane for each worker; NULL: all crypto is inline */
 };
 
 /*
@@ -114,6 +117,7 @@ void pst_relay_stop(struct pst_relay *r);
 #define PST_RELAY_COUNTERS(X)                                                                      \
 	X(sessions, "client sessions begun")                                                       \
 	X(sessions_refused, "client sessions refused with 421")                                    \
+	X(handshakes_deferred, "times a handshake waited for the next turn of the worker")         \
 	X(sessions_ended, "client sessions ended")                                                 \
 	X(client_handshakes, "TLS handshakes finished with clients")                               \
 	X(client_handshake_failures, "TLS handshakes failed with clients")                         \
@@ -210,6 +214,19 @@ struct pst_relay_counters {
 	PST_RELAY_COUNTERS(PST_COUNTER_MEMBER)
 };
 
+/*
+ * Where a worker's time went. busy + empty + asleep is all of it since it began, in cycles
+ * (pst_tsc_hz a second). busy is what the mail cost, whatever the mode; the system's figure is
+ * more: cpu_ns = busy + empty + sleep_cpu_ns, as far as nobody else took the core meanwhile.
+ */
+struct pst_worker_time {
+	uint64_t busy;         /* turns that found work */
+	uint64_t empty;        /* polls that found nothing */
+	uint64_t asleep;       /* as time passed, not CPU */
+	uint64_t sleep_cpu_ns; /* CPU of going to sleep and waking; from samples */
+	uint64_t cpu_ns;       /* the thread's CPU time as the system has it; 0: it has ended */
+};
+
 struct pst_worker_stats {
 	struct pst_relay_counters relay;
 	struct pst_relay_labels labels;
@@ -217,8 +234,10 @@ struct pst_worker_stats {
 	struct pst_tcp_counters tcp;
 	struct pst_tcp_usage usage;
 	uint64_t loops, busy_loops; /* turns, and those that found work */
+	struct pst_worker_time time;
 	uint64_t live_sessions, pooled_connections;
 	uint64_t mbufs_in_use, mbufs_total;
+	struct pst_lane_stats crypto; /* all 0 without an engine */
 };
 /* A worker's numbers, each a moment old. */
 void pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out);

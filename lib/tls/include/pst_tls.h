@@ -137,8 +137,15 @@ struct pst_tls_expect {
  * address with subdomains, a server name that cannot be one.
  */
 struct pst_tls *pst_tls_new_expect(struct pst_tls_ctx *ctx, const struct pst_tls_expect *e);
-/* Sends nothing; any state is fine (a paused crypto operation is cancelled first). */
+/*
+ * Sends nothing; any state is fine: a paused crypto operation is cancelled first. If another
+ * thread is in the middle of it, the memory lives on until pst_lane_poll sees its end.
+ */
 void pst_tls_free(struct pst_tls *t);
+/* Who is told when a paused handshake can go on: `user` of pst_lane_next_ready. */
+void pst_tls_set_user(struct pst_tls *t, void *user);
+/* Its handshake is paused: a call would only say PST_WANT_ASYNC. */
+bool pst_tls_paused(const struct pst_tls *t);
 
 enum pst_rc pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io);
 /*

@@ -2,6 +2,7 @@
 #include "pair.h"
 #include <criterion/criterion.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <stdlib.h>
 
 #define BIG_OUT (PST_TLS_OUT_MIN + PST_TLS_WRITE_MAX)
@@ -69,6 +70,8 @@ pair_cert(struct pst_crypto *c, EVP_PKEY *key, const char *san)
 					 .issuer_key = k->ca_key});
 }
 
+struct pst_engine *pair_engine;
+
 void
 pair_init(struct pair *p)
 {
@@ -78,11 +81,19 @@ pair_init(struct pair *p)
 	p->cc = pst_crypto_new(err, sizeof(err));
 	p->sc = pst_crypto_new(err, sizeof(err));
 	cr_assert(p->cc != NULL && p->sc != NULL);
+	pst_crypto_set_engine(p->cc, pair_engine);
+	pst_crypto_set_engine(p->sc, pair_engine);
 	p->cconf = (struct pst_tls_conf){.side = PST_TLS_CLIENT,
 		.verify = PST_TLS_VERIFY_NAME,
 		.ca_file = pair_pki()->ca_file};
 	p->sconf = (struct pst_tls_conf){.side = PST_TLS_SERVER, .ncerts = 1};
 	p->sconf.certs[0] = pair_cert(p->sc, pair_pki()->ec, "DNS:mx.example.com");
+}
+
+void
+pair_foreign_client(struct pair *p)
+{
+	cr_assert_not_null(OSSL_PROVIDER_load(pst_crypto_libctx(p->cc), "default"));
 }
 
 void

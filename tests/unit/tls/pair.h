@@ -47,8 +47,12 @@ struct pair {
 	const struct pst_tls_expect *expect; /* instead of name, unless NULL */
 };
 
+/* The engine of the crypto contexts that pair_init makes; NULL: none. */
+extern struct pst_engine *pair_engine;
 /* Two crypto contexts, an EC certificate for mx.example.com, verification by name. */
 void pair_init(struct pair *p);
+/* The client is from now on one that can do what ours cannot, finite-field DH among it. */
+void pair_foreign_client(struct pair *p);
 /* (Re)builds contexts from the confs, and sessions. */
 void pair_contexts(struct pair *p);
 void pair_sessions(struct pair *p);

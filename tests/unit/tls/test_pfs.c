@@ -132,6 +132,7 @@ Test(pfs, no_client_gets_a_key_exchange_that_the_server_does_not_allow)
 				p.sconf.groups = "X25519:P-256:ffdhe2048";
 				p.cconf.max_version = PST_TLS_1_2;
 				p.cconf.verify = PST_TLS_VERIFY_OFF;
+				pair_foreign_client(&p);
 				pair_contexts(&p);
 				pair_sessions(&p);
 				cr_assert(SSL_set_cipher_list(p.client.tls->ssl, foreigns[i].list));

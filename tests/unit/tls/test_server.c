@@ -298,6 +298,7 @@ Test(server, renegotiation_and_finite_field_groups_are_off)
 
 	pair_init(&p);
 	p.cconf.max_version = PST_TLS_1_2;
+	pair_foreign_client(&p);
 	pair_contexts(&p);
 	pair_sessions(&p);
 	cr_assert(pair_handshake(&p));
@@ -309,7 +310,7 @@ Test(server, renegotiation_and_finite_field_groups_are_off)
 	p.cconf.max_version = 0;
 	pair_contexts(&p);
 	pair_sessions(&p);
-	SSL_set1_groups_list(p.client.tls->ssl, "ffdhe2048:ffdhe3072");
+	cr_assert(SSL_set1_groups_list(p.client.tls->ssl, "ffdhe2048:ffdhe3072"));
 	cr_expect_not(pair_handshake(&p));
 	cr_expect_eq(p.server.rc, PST_PEER);
 	pair_fini(&p);
