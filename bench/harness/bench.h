@@ -4,5 +4,8 @@
 #define BENCH_H
 
 int ring_main(int argc, char **argv);
+int load_main(int argc, char **argv);
+int wire_main(int argc, char **argv);
+int sink_main(int argc, char **argv);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * postern-bench load: SMTP sessions against a server, over kernel sockets.
+ * postern-bench wire: the same over a port of our own stack.
  *
  * Closed loop (so many sessions at a time) says what the server can carry; open loop (so
  * many a second, whether it keeps up or not) says how long a client waits at that rate. The
@@ -10,45 +11,58 @@
  * and ends them when its standard input ends: whoever started it looks at the server's
  * memory in between.
  */
-#include "kernel.h"
+#include "bench.h"
+#include "gateway.h"
 #include "load.h"
+#include "load_args.h"
+#include "result.h"
+#include "sweep.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <poll.h>
+#include <pst_crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TURN_NS     (50 * PST_NS_PER_MS) /* the longest sleep */
 #define PROGRESS_NS (200 * PST_NS_PER_MS)
+#define MORE_MIN    1.03 /* --capacity: twice the sessions that bring less are the last */
+#define STEPS_MAX   12
 
-struct args {
-	struct pst_endpoint to;
-	bool has_to;
-	enum gen_tls tls;
-	unsigned messages, concurrency;
-	uint64_t sessions;
-	size_t size;
-	double rate, seconds, grace;
-	bool even, hold, resume, pipelining;
-	const char *from, *rcpt, *json;
+enum {
+	M_SESSIONS,
+	M_HANDSHAKES,
+	M_MESSAGES,
+	M_MB,
+	M_OFFERED,
+	M_FAILURES,
+	M_OWN_CPU,
+	M_BUSY,
+	M_CPU,
+	M_IDLE
 };
+static const char *const metrics[] = {"sessions_per_s", "handshakes_per_s", "messages_per_s",
+	"mb_per_s", "offered_per_s", "failures", "generator_cpu_us", "gateway_busy_us",
+	"gateway_cpu_us", "idle_bytes", NULL};
 
 struct run {
-	const struct args *a;
+	const struct load_args *a;
 	struct pst_crypto *crypto;
 	struct pst_tls_ctx *ctx;
 	struct pst_tls_cache *cache;
 	struct gen_transport *t;
 	struct load *load;
 	struct gen_client_conf client;
-	struct gen_figures fig;
+	struct gen_figures fig; /* of the repetition that runs */
+	struct gen_figures sum; /* of those that count */
+	unsigned unfinished;
 	uint64_t began, ended; /* ns: the first session and the last */
+	uint64_t first;
+	double idle_bytes;
 	char err[256];
 };
 
@@ -58,151 +72,6 @@ static void
 on_signal(int sig)
 {
 	interrupted = sig;
-}
-
-/* ---- options ---- */
-
-static const struct option options[] = {
-	{"to", required_argument, NULL, 't'},
-	{"tls", required_argument, NULL, 'T'},
-	{"messages", required_argument, NULL, 'm'},
-	{"size", required_argument, NULL, 'z'},
-	{"concurrency", required_argument, NULL, 'c'},
-	{"rate", required_argument, NULL, 'r'},
-	{"even", no_argument, NULL, 'e'},
-	{"seconds", required_argument, NULL, 's'},
-	{"sessions", required_argument, NULL, 'n'},
-	{"grace", required_argument, NULL, 'g'},
-	{"hold", no_argument, NULL, 'H'},
-	{"resume", no_argument, NULL, 'R'},
-	{"pipelining", no_argument, NULL, 'p'},
-	{"sender", required_argument, NULL, 'F'},
-	{"recipient", required_argument, NULL, 'O'},
-	{"json", required_argument, NULL, 'j'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
-};
-
-static const char usage[] =
-	"usage: postern-bench load --to ADDRESS:PORT [options]\n"
-	"  --tls starttls|implicit|none   default starttls; certificates are not verified\n"
-	"  --messages N       of one session, default 1; 0: handshake, EHLO, QUIT\n"
-	"  --size BYTES       of one message, default 4096\n"
-	"  --concurrency N    sessions at a time, default 16\n"
-	"  --rate R           sessions a second, begun whether the server keeps up or not;\n"
-	"                     default 0: the next one when one has ended\n"
-	"  --even             with --rate: all intervals the same, not a Poisson process\n"
-	"  --seconds S        begin sessions for so long, default 10\n"
-	"  --sessions N       begin so many instead\n"
-	"  --grace S          what is open then may still end for so long, default 30\n"
-	"  --hold             open --sessions N, leave them open until standard input ends\n"
-	"  --resume           resume TLS sessions; each of --concurrency has its own\n"
-	"  --pipelining       MAIL, RCPT and DATA at once where the server offers it\n"
-	"  --sender, --recipient ADDRESS\n"
-	"  --json FILE        the result, default standard output\n";
-
-static bool
-bad(const char *option, const char *value)
-{
-	fprintf(stderr, "postern-bench load: --%s: '%s' makes no sense\n", option, value);
-	return false;
-}
-
-static bool
-take_number(struct args *a, int opt, const char *name)
-{
-	double v = 0;
-	bool ok;
-
-	switch (opt) {
-	case 'm':
-		ok = kernel_number(optarg, 0, 1e6, &v);
-		a->messages = (unsigned)v;
-		break;
-	case 'z':
-		ok = kernel_number(optarg, 256, 1e9, &v);
-		a->size = (size_t)v;
-		break;
-	case 'c':
-		ok = kernel_number(optarg, 1, 1e6, &v);
-		a->concurrency = (unsigned)v;
-		break;
-	case 'r':
-		ok = kernel_number(optarg, 0, 1e7, &v);
-		a->rate = v;
-		break;
-	case 's':
-		ok = kernel_number(optarg, 0.01, 86400, &v);
-		a->seconds = v;
-		break;
-	case 'n':
-		ok = kernel_number(optarg, 1, 1e12, &v);
-		a->sessions = (uint64_t)v;
-		break;
-	default:
-		ok = kernel_number(optarg, 0, 3600, &v);
-		a->grace = v;
-		break;
-	}
-	return ok || bad(name, optarg);
-}
-
-static bool
-take_option(struct args *a, int opt, const char *name)
-{
-	switch (opt) {
-	case 't':
-		a->has_to = kernel_endpoint(optarg, &a->to);
-		return a->has_to || bad(name, optarg);
-	case 'T':
-		return kernel_tls(optarg, &a->tls) || bad(name, optarg);
-	case 'e':
-		return a->even = true;
-	case 'H':
-		return a->hold = true;
-	case 'R':
-		return a->resume = true;
-	case 'p':
-		return a->pipelining = true;
-	case 'F':
-		a->from = optarg;
-		return true;
-	case 'O':
-		a->rcpt = optarg;
-		return true;
-	case 'j':
-		a->json = optarg;
-		return true;
-	default:
-		return take_number(a, opt, name);
-	}
-}
-
-/* The exit status, or -1: go on. */
-static int
-parse(struct args *a, int argc, char **argv)
-{
-	int opt, index = 0;
-
-	optind = 1;
-	while ((opt = getopt_long(argc, argv, "", options, &index)) != -1) {
-		if (opt == 'h') {
-			fputs(usage, stdout);
-			return 0;
-		}
-		if (opt == '?' || !take_option(a, opt, options[index].name))
-			return 2;
-	}
-	if (optind < argc || !a->has_to) {
-		fprintf(stderr, "postern-bench load: %s\n",
-			optind < argc ? "there are only options" : "--to says where");
-		return 2;
-	}
-	if (a->hold && (a->sessions == 0 || a->rate > 0)) {
-		fprintf(stderr, "postern-bench load: --hold needs --sessions and no --rate\n");
-		return 2;
-	}
-	return -1;
 }
 
 /* ---- up and down ---- */
@@ -226,25 +95,14 @@ start_tls(struct run *r)
 }
 
 static bool
-start_figures(struct gen_figures *f)
-{
-	f->connect = pst_hist_new();
-	f->handshake = pst_hist_new();
-	f->message = pst_hist_new();
-	f->session = pst_hist_new();
-	return f->connect != NULL && f->handshake != NULL && f->message != NULL &&
-	       f->session != NULL;
-}
-
-static bool
 start(struct run *r)
 {
-	const struct args *a = r->a;
+	const struct load_args *a = r->a;
 	struct gen_epoll_conf conf = {.linger = true};
 	size_t len;
 
 	snprintf(r->err, sizeof(r->err), "no memory");
-	if (!start_tls(r) || !start_figures(&r->fig))
+	if (!start_tls(r))
 		return false;
 	r->client = (struct gen_client_conf){.tls = a->tls,
 		.ctx = r->ctx,
@@ -259,7 +117,9 @@ start(struct run *r)
 	r->client.body_len = len;
 	if (r->client.body == NULL)
 		return false;
-	r->t = gen_epoll_new(&conf, pst_now_ns(), r->err, sizeof(r->err));
+	r->t = a->port != NULL
+		       ? wire_port_start(a->port, a->concurrency + 1024, r->err, sizeof(r->err))
+		       : gen_epoll_new(&conf, pst_now_ns(), r->err, sizeof(r->err));
 	r->load = r->t != NULL ? load_new(r->t) : NULL;
 	return r->load != NULL;
 }
@@ -271,15 +131,13 @@ stop(struct run *r)
 	if (r->t != NULL)
 		r->t->ops->free(r->t);
 	free((uint8_t *)r->client.body);
-	pst_hist_free(r->fig.connect);
-	pst_hist_free(r->fig.handshake);
-	pst_hist_free(r->fig.message);
-	pst_hist_free(r->fig.session);
 	if (r->cache != NULL)
 		pst_tls_cache_free(r->cache);
 	if (r->ctx != NULL)
 		pst_tls_ctx_put(r->ctx);
 	pst_crypto_free(r->crypto);
+	if (r->a->port != NULL)
+		wire_port_stop(r->a->port);
 }
 
 /* ---- the run ---- */
@@ -317,12 +175,28 @@ input_ended(void)
 	return poll(&p, 1, 0) > 0 && read(STDIN_FILENO, &c, 1) <= 0;
 }
 
+/* What each of the sessions that are held costs the gateway, if that can be asked. */
+static void
+weigh(struct run *r, const struct gateway_reading *before)
+{
+	struct gateway_reading now;
+
+	if (r->a->metrics == NULL || r->fig.held == 0)
+		return;
+	if (gateway_read(r->a->metrics, &now, r->err, sizeof(r->err)))
+		r->idle_bytes = (now.tls_bytes - before->tls_bytes) / (double)r->fig.held +
+				now.record_bytes;
+	else
+		fprintf(stderr, "postern-bench %s: %s\n", r->a->command, r->err);
+}
+
 /* All that were to be held are, or have failed; then until standard input ends. */
 static void
-hold(struct run *r)
+hold(struct run *r, const struct gateway_reading *before)
 {
 	while (!interrupted && r->fig.held + r->fig.failed + r->fig.done < r->a->sessions)
 		turn(r);
+	weigh(r, before);
 	printf("{\"held\": %" PRIu64 ", \"failed\": %" PRIu64 "}\n", r->fig.held, r->fig.failed);
 	fflush(stdout);
 	while (!interrupted && !input_ended())
@@ -331,13 +205,14 @@ hold(struct run *r)
 	load_release(r->load);
 }
 
+/* Sessions as planned, `concurrency` at a time, to the end of the last. */
 static bool
-run(struct run *r)
+play(struct run *r, unsigned concurrency, const struct gateway_reading *before)
 {
-	const struct args *a = r->a;
+	const struct load_args *a = r->a;
 	struct load_plan plan = {.client = &r->client,
 		.to = a->to,
-		.concurrency = a->concurrency,
+		.concurrency = concurrency,
 		.total = a->sessions,
 		.rate = a->rate,
 		.poisson = !a->even,
@@ -349,7 +224,7 @@ run(struct run *r)
 		return false;
 	until = r->began + (uint64_t)(a->seconds * 1e9);
 	if (a->hold)
-		hold(r);
+		hold(r, before);
 	while (!a->hold && !interrupted && !load_over(r->load) &&
 		(a->sessions != 0 || pst_now_ns() < until))
 		turn(r);
@@ -358,154 +233,271 @@ run(struct run *r)
 	while (!load_over(r->load) && pst_now_ns() < late)
 		turn(r);
 	r->ended = pst_now_ns();
+	r->unfinished = load_open(r->load);
+	return true;
+}
+
+/* ---- repetitions ---- */
+
+static double
+own_cpu_us(void)
+{
+	struct rusage u;
+
+	if (getrusage(RUSAGE_SELF, &u) != 0)
+		return 0;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+static double
+units_of(const struct run *r, const struct gen_figures *g)
+{
+	return (double)(r->a->messages > 0 ? g->messages : g->full + g->resumed);
+}
+
+static void
+fill(const struct run *r, struct result_run *out, double own_us,
+	const struct gateway_reading *before, const struct gateway_reading *after)
+{
+	const struct gen_figures *g = &r->fig;
+	double s = (double)(r->ended - r->began) / 1e9, units = units_of(r, g), *m = out->metric;
+	bool asked = after->cpu_s > 0 && units > 0;
+
+	m[M_SESSIONS] = (double)g->done / s;
+	m[M_HANDSHAKES] = (double)(g->full + g->resumed) / s;
+	m[M_MESSAGES] = (double)g->messages / s;
+	m[M_MB] = (double)g->bytes / s / 1e6;
+	m[M_OFFERED] = r->a->rate;
+	m[M_FAILURES] = (double)g->failed;
+	m[M_OWN_CPU] = own_us;
+	m[M_BUSY] = asked ? (after->busy_s - before->busy_s) * 1e6 / units : NAN;
+	m[M_CPU] = asked ? (after->cpu_s - before->cpu_s) * 1e6 / units : NAN;
+	m[M_IDLE] = r->idle_bytes > 0 ? r->idle_bytes : NAN;
+	out->counted = true;
+}
+
+static void
+add_up(struct gen_figures *sum, const struct gen_figures *g)
+{
+	sum->begun += g->begun;
+	sum->done += g->done;
+	sum->failed += g->failed;
+	sum->full += g->full;
+	sum->resumed += g->resumed;
+	sum->messages += g->messages;
+	sum->refused += g->refused;
+	sum->bytes += g->bytes;
+	if (g->why[0] != '\0')
+		memcpy(sum->why, g->why, sizeof(sum->why));
+}
+
+/* Once; what it was goes into res, unless that is a warm-up. */
+static bool
+repeat(struct run *r, unsigned concurrency, struct result *res, bool counts)
+{
+	struct gateway_reading before = {0}, after = {0};
+	const char *url = r->a->metrics;
+	double own = own_cpu_us();
+
+	r->fig = (struct gen_figures){0};
+	if (counts) {
+		r->fig.connect = res->latency[RESULT_CONNECT];
+		r->fig.handshake = res->latency[RESULT_HANDSHAKE];
+		r->fig.message = res->latency[RESULT_MESSAGE];
+		r->fig.session = res->latency[RESULT_SESSION];
+	}
+	if (url != NULL && !gateway_read(url, &before, r->err, sizeof(r->err)))
+		return false;
+	if (!play(r, concurrency, &before))
+		return false;
+	if (url != NULL && !gateway_read(url, &after, r->err, sizeof(r->err)))
+		return false;
+	if (!counts || res->nruns == RESULT_RUNS)
+		return true;
+	fill(r, &res->runs[res->nruns++], own_cpu_us() - own, &before, &after);
+	add_up(&r->sum, &r->fig);
+	return true;
+}
+
+static bool
+measure(struct run *r, unsigned concurrency, struct result *res)
+{
+	const struct load_args *a = r->a;
+	bool ok = result_init(res, false, true);
+
+	snprintf(res->name, sizeof(res->name), "%s", a->command);
+	snprintf(res->title, sizeof(res->title), "%s",
+		a->messages > 0 ? "sessions with messages" : "sessions without a message");
+	res->unit = a->messages > 0 ? "message" : "handshake";
+	res->metrics = metrics;
+	r->sum = (struct gen_figures){0};
+	for (unsigned i = 0; ok && !interrupted && i < a->warmup + a->repetitions; i++)
+		ok = repeat(r, concurrency, res, i >= a->warmup);
+	res->units = (uint64_t)units_of(r, &r->sum);
 	if (isatty(STDERR_FILENO))
 		fputc('\n', stderr);
-	return true;
+	return ok;
 }
 
 /* ---- the result ---- */
 
 static void
-put_params(const struct args *a, FILE *f)
+add_params(const struct load_args *a, json_t *doc)
 {
 	static const char *const tls[] = {"none", "starttls", "implicit"};
 
-	fprintf(f,
-		"\"params\": {\"tls\": \"%s\", \"messages\": %u, \"size\": %zu, \"concurrency\": "
-		"%u, \"rate\": %.9g, \"schedule\": \"%s\", \"resume\": %s, \"pipelining\": %s}",
-		tls[a->tls], a->messages, a->size, a->concurrency, a->rate,
-		a->rate == 0 ? "closed"
-		: a->even    ? "even"
-			     : "poisson",
-		a->resume ? "true" : "false", a->pipelining ? "true" : "false");
+	result_param(doc, "repetitions", json_integer(a->repetitions));
+	result_param(doc, "tls", json_string(tls[a->tls]));
+	result_param(doc, "messages", json_integer(a->messages));
+	result_param(doc, "size", json_integer((json_int_t)a->size));
+	result_param(doc, "concurrency", json_integer(a->concurrency));
+	result_param(doc, "rate", json_real(a->rate));
+	result_param(doc, "schedule",
+		json_string(a->rate == 0 ? "closed"
+			    : a->even    ? "even"
+					 : "poisson"));
+	result_param(doc, "resume", json_boolean(a->resume));
+	result_param(doc, "pipelining", json_boolean(a->pipelining));
+}
+
+static json_t *
+counts_of(const struct run *r)
+{
+	const struct gen_figures *g = &r->sum;
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "begun",
+		(json_int_t)g->begun, "done", (json_int_t)g->done, "failed", (json_int_t)g->failed,
+		"full", (json_int_t)g->full, "resumed", (json_int_t)g->resumed, "messages",
+		(json_int_t)g->messages, "refused", (json_int_t)g->refused, "bytes",
+		(json_int_t)g->bytes, "unfinished", (json_int_t)r->unfinished);
+}
+
+/* The last failure's text comes from the server: what is no UTF-8 is not shown. */
+static json_t *
+failure_of(const struct gen_figures *g)
+{
+	json_t *s = json_string(g->why);
+
+	return s != NULL ? s : json_string("(not UTF-8)");
 }
 
 static void
-put_metrics(const struct run *r, FILE *f)
+add_result(struct run *r, json_t *doc, const struct result *res)
 {
-	const struct gen_figures *g = &r->fig;
-	double s = (double)(r->ended - r->began) / 1e9;
-	struct rusage u;
-	double cpu = 0;
+	json_t *all = json_object_get(doc, "results"), *o;
 
-	if (getrusage(RUSAGE_SELF, &u) == 0)
-		cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
-		      (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-	fprintf(f,
-		"\"metrics\": {\"sessions_per_s\": %.6g, \"handshakes_per_s\": %.6g, "
-		"\"messages_per_s\": %.6g, \"mb_per_s\": %.6g, \"offered_per_s\": %.6g, "
-		"\"generator_cpu_us\": %.0f}",
-		(double)g->done / s, (double)(g->full + g->resumed) / s, (double)g->messages / s,
-		(double)g->bytes / s / 1e6, r->a->rate, cpu);
-	fprintf(f,
-		", \"counts\": {\"begun\": %" PRIu64 ", \"done\": %" PRIu64 ", \"failed\": %" PRIu64
-		", \"full\": %" PRIu64 ", \"resumed\": %" PRIu64 ", \"messages\": %" PRIu64
-		", \"refused\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"unfinished\": %u}",
-		g->begun, g->done, g->failed, g->full, g->resumed, g->messages, g->refused,
-		g->bytes, load_open(r->load));
+	result_add(doc, res, r->a->repetitions);
+	o = json_array_get(all, json_array_size(all) - 1);
+	json_object_set_new(o, "counts", counts_of(r));
+	json_object_set_new(o, "last_failure", failure_of(&r->sum));
 }
 
-static void
-put_latency(const struct gen_figures *g, FILE *f)
-{
-	const struct {
-		const char *name;
-		const struct pst_hist *h;
-	} all[] = {{"connect", g->connect}, {"handshake", g->handshake}, {"message", g->message},
-		{"session", g->session}};
-	const char *sep = "";
-
-	fputs(", \"latency\": {", f);
-	for (unsigned i = 0; i < PST_COUNT(all); i++) {
-		if (all[i].h->n == 0)
-			continue;
-		fprintf(f, "%s\"%s\": ", sep, all[i].name);
-		pst_hist_json(all[i].h, f);
-		sep = ", ";
-	}
-	fputc('}', f);
-}
-
-/* A failure's text comes from the server. */
-static void
-put_text(const char *s, FILE *f)
-{
-	fputc('"', f);
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f)
-			fprintf(f, "\\u%04x", (unsigned char)*s);
-		else
-			fprintf(f, *s == '"' || *s == '\\' ? "\\%c" : "%c", *s);
-	fputc('"', f);
-}
-
+/* Twice the sessions at a time for as long as that brings more of them a second. */
 static bool
-put_result(const struct run *r)
+climb(struct run *r, json_t *doc)
 {
-	FILE *f = r->a->json != NULL ? fopen(r->a->json, "w") : stdout;
-	char started[32];
-	time_t at = time(NULL) - (time_t)((r->ended - r->began) / PST_NS_PER_SEC);
-	bool ok;
+	unsigned concurrency = r->a->concurrency;
+	double best = 0, rate = 0;
+	bool ok = true, more = true;
 
-	if (f == NULL) {
-		fprintf(stderr, "postern-bench load: %s: %s\n", r->a->json, strerror(errno));
-		return false;
+	for (unsigned i = 0; ok && more && i < STEPS_MAX && !interrupted; i++, concurrency *= 2) {
+		struct result res;
+
+		ok = measure(r, concurrency, &res);
+		res.point.name = "concurrency";
+		res.point.unit = "sessions";
+		res.point.value = concurrency;
+		rate = result_metric(&res, M_SESSIONS).median;
+		more = rate > best * MORE_MIN;
+		best = PST_MAX(best, rate);
+		if (ok)
+			add_result(r, doc, &res);
+		result_fini(&res);
 	}
-	strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", gmtime(&at));
-	fprintf(f,
-		"{\"schema\": \"postern-bench/1\", \"mode\": \"load\", \"version\": \"%s\", "
-		"\"started\": \"%s\", \"seconds\": %.6g, ",
-		PST_VERSION, started, (double)(r->ended - r->began) / 1e9);
-	put_params(r->a, f);
-	fprintf(f,
-		", \"results\": [{\"case\": \"load\", \"unit\": \"%s\", \"units\": %" PRIu64 ", ",
-		r->a->messages > 0 ? "message" : "handshake",
-		r->a->messages > 0 ? r->fig.messages : r->fig.full + r->fig.resumed);
-	put_metrics(r, f);
-	put_latency(&r->fig, f);
-	fputs(", \"last_failure\": ", f);
-	put_text(r->fig.why, f);
-	fputs("}]}\n", f);
-	ok = !ferror(f);
-	if (f != stdout)
-		ok = fclose(f) == 0 && ok;
-	else
-		fflush(f);
+	result_param(doc, "capacity_sessions_per_s", json_real(best));
 	return ok;
 }
 
-int
-cmd_load(int argc, char **argv)
+static bool
+once(struct run *r, json_t *doc)
 {
-	struct args a = {.tls = GEN_TLS_STARTTLS,
-		.messages = 1,
-		.size = 4096,
-		.concurrency = 16,
-		.seconds = 10,
-		.grace = 30,
-		.from = "bench@client.example",
-		.rcpt = "bench@example.org"};
-	struct run *r = calloc(1, sizeof(*r));
-	int rc = parse(&a, argc, argv);
+	struct result res;
+	bool ok = measure(r, r->a->concurrency, &res);
 
-	if (rc >= 0 || r == NULL) {
-		free(r);
-		return rc >= 0 ? rc : 1;
-	}
-	if (a.hold)
-		a.concurrency = (unsigned)a.sessions;
-	r->a = &a;
+	if (ok)
+		add_result(r, doc, &res);
+	result_fini(&res);
+	return ok;
+}
+
+static bool
+run(struct run *r, int argc, char **argv)
+{
+	const struct load_args *a = r->a;
+	const char *driver = a->port != NULL ? a->port->port.device : "kernel sockets";
+	json_t *doc = result_document(a->command, argc, argv, driver);
+	bool ok;
+
+	r->first = pst_now_ns();
+	add_params(a, doc);
+	ok = a->capacity ? climb(r, doc) : once(r, doc);
+	if (ok)
+		ok = result_write(doc, a->json != NULL ? a->json : "-",
+			(double)(pst_now_ns() - r->first) / 1e9, r->err, sizeof(r->err));
+	json_decref(doc);
+	return ok;
+}
+
+static int
+command(struct load_args *a, int argc, char **argv)
+{
+	struct run *r;
+	int rc = load_args_parse(a, argc, argv);
+
+	if (rc >= 0)
+		return rc;
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return 1;
+	r->a = a;
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
-	signal(SIGPIPE, SIG_IGN);
-	if (!start(r))
-		fprintf(stderr, "postern-bench load: %s\n", r->err);
-	else if (run(r) && put_result(r))
-		rc = r->fig.done > 0 || r->fig.messages > 0 ? 0 : 1;
-	if (rc == 1 && r->fig.why[0] != '\0')
-		fprintf(stderr, "postern-bench load: no session ended well; the last: %s\n",
-			r->fig.why);
+	rc = 1;
+	if (!start(r) || !run(r, argc, argv))
+		fprintf(stderr, "postern-bench %s: %s\n", a->command, r->err);
+	else if (r->sum.done > 0 || r->sum.messages > 0)
+		rc = 0;
+	else
+		fprintf(stderr, "postern-bench %s: no session ended well; the last: %s\n",
+			a->command, r->sum.why);
 	stop(r);
 	free(r);
-	return rc < 0 ? 1 : rc;
+	return rc;
+}
+
+#define DEFAULTS                                                                                   \
+	.tls = GEN_TLS_STARTTLS, .messages = 1, .size = 4096, .concurrency = 16, .repetitions = 1, \
+	.seconds = 10, .grace = 30, .from = "bench@client.example", .rcpt = "bench@example.org"
+
+int
+load_main(int argc, char **argv)
+{
+	struct load_args a = {.command = "load", DEFAULTS};
+
+	if (sweep_wanted(argc, argv))
+		return sweep_main(argc, argv);
+	return command(&a, argc, argv);
+}
+
+int
+wire_main(int argc, char **argv)
+{
+	static struct wire_port port;
+	struct load_args a = {.command = "wire", .port = &port, DEFAULTS};
+
+	if (sweep_wanted(argc, argv))
+		return sweep_main(argc, argv);
+	wire_port_init(&port);
+	return command(&a, argc, argv);
 }

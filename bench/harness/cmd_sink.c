@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * postern-bench sink --kernel: a next hop that takes everything, over kernel sockets. Runs
- * until SIGTERM or SIGINT, then prints its counts as one JSON object.
+ * postern-bench sink: a next hop that takes everything, over kernel sockets (--kernel) or a port of
+ * our own stack (--device). Runs until SIGTERM or SIGINT, then prints its counts as one JSON
+ * object.
  */
+#include "bench.h"
 #include "kernel.h"
 #include "load.h"
+#include "wire_port.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -26,6 +29,7 @@ struct sink {
 	const char *cert, *key, *hostname;
 	unsigned tickets;
 	bool kernel;
+	struct wire_port port; /* without kernel */
 	struct pst_crypto *crypto;
 	struct pst_cert *loaded;
 	struct pst_tls_ctx *ctx;
@@ -49,12 +53,14 @@ static const struct option options[] = {
 	{"key", required_argument, NULL, 'K'},
 	{"tickets", required_argument, NULL, 't'},
 	{"hostname", required_argument, NULL, 'n'},
+	WIRE_OPTIONS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
 static const char usage[] =
-	"usage: postern-bench sink --kernel --at ADDRESS:PORT/starttls|implicit|none ...\n"
+	"usage: postern-bench sink --kernel|--device D ... --at "
+	"ADDRESS:PORT/starttls|implicit|none ...\n"
 	"  --cert FILE        PEM chain; with the key in it, unless --key names another\n"
 	"  --key FILE\n"
 	"  --tickets N        session tickets after a handshake, 0 to 2, default 1\n"
@@ -89,6 +95,9 @@ take_option(struct sink *s, int opt)
 {
 	double v = 0;
 
+	if (opt >= WIRE_OPT_DEVICE)
+		return wire_port_option(&s->port, opt, optarg) ||
+		       bad("device and its options", "see --help");
 	switch (opt) {
 	case 'k':
 		return s->kernel = true;
@@ -112,6 +121,13 @@ take_option(struct sink *s, int opt)
 }
 
 static int
+complain(const char *what)
+{
+	fprintf(stderr, "postern-bench sink: %s\n", what);
+	return 2;
+}
+
+static int
 parse(struct sink *s, int argc, char **argv)
 {
 	bool tls = false;
@@ -121,6 +137,7 @@ parse(struct sink *s, int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == 'h') {
 			fputs(usage, stdout);
+			fputs(WIRE_USAGE, stdout);
 			return 0;
 		}
 		if (opt == '?' || !take_option(s, opt))
@@ -128,14 +145,16 @@ parse(struct sink *s, int argc, char **argv)
 	}
 	for (unsigned i = 0; i < s->n; i++)
 		tls |= s->places[i].conf.tls != GEN_TLS_NONE;
-	if (!s->kernel || s->n == 0 || optind < argc || (tls && s->cert == NULL)) {
-		fprintf(stderr, "postern-bench sink: %s\n",
-			!s->kernel      ? "--kernel: there is no other kind yet"
-			: s->n == 0     ? "--at says where"
-			: optind < argc ? "there are only options"
-					: "TLS needs --cert");
-		return 2;
-	}
+	if (!s->kernel && !wire_port_check(&s->port, s->err, sizeof(s->err)))
+		return complain(s->err);
+	if (s->kernel && s->port.port.device != NULL)
+		return complain("--kernel or --device");
+	if (s->n == 0)
+		return complain("--at says where");
+	if (optind < argc)
+		return complain("there are only options");
+	if (tls && s->cert == NULL)
+		return complain("TLS needs --cert");
 	if (s->key == NULL)
 		s->key = s->cert;
 	return -1;
@@ -165,7 +184,8 @@ start(struct sink *s)
 	snprintf(s->err, sizeof(s->err), "no memory");
 	if (!start_tls(s))
 		return false;
-	s->t = gen_epoll_new(&conf, pst_now_ns(), s->err, sizeof(s->err));
+	s->t = s->kernel ? gen_epoll_new(&conf, pst_now_ns(), s->err, sizeof(s->err))
+			 : wire_port_start(&s->port, 0, s->err, sizeof(s->err));
 	s->load = s->t != NULL ? load_new(s->t) : NULL;
 	for (unsigned i = 0; s->load != NULL && i < s->n; i++) {
 		struct place *p = &s->places[i];
@@ -209,11 +229,12 @@ stop(struct sink *s)
 	if (s->loaded != NULL)
 		pst_cert_free(s->loaded);
 	pst_crypto_free(s->crypto);
+	wire_port_stop(&s->port);
 	free(s);
 }
 
 int
-cmd_sink(int argc, char **argv)
+sink_main(int argc, char **argv)
 {
 	struct sink *s = calloc(1, sizeof(*s));
 	int rc;
@@ -222,6 +243,7 @@ cmd_sink(int argc, char **argv)
 		return 1;
 	s->hostname = "mail.example.org";
 	s->tickets = 1;
+	wire_port_init(&s->port);
 	rc = parse(s, argc, argv);
 	if (rc >= 0) {
 		free(s);

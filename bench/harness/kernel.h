@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The two commands that need no stack of ours: a load over kernel sockets against any mail
- * server, and a next hop behind it. Engines, schedules and figures are those of the other
- * modes; only the transport differs.
- *
- *   postern-bench load --to 192.0.2.1:25 --seconds 10 --concurrency 32
- *   postern-bench sink --kernel --at 192.0.2.20:25/starttls --cert mail.pem
- *
- * Both return the exit status: 0; 1 when something went wrong while running; 2 for options
- * that make no sense, after a line that says which.
+ * What the two commands over kernel sockets share, load and sink: reading their options.
+ * Engines, schedules and figures are those of the other modes; only the transport differs.
  */
 #ifndef KERNEL_H
 #define KERNEL_H
@@ -16,11 +9,6 @@
 #include "client.h"
 
 #include <pst_ip.h>
-
-#include <stdio.h>
-
-int cmd_load(int argc, char **argv);
-int cmd_sink(int argc, char **argv);
 
 /* "ADDR:PORT" or "[v6]:PORT" -> an endpoint; false for anything else. */
 bool kernel_endpoint(const char *text, struct pst_endpoint *out);

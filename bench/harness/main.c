@@ -3,13 +3,13 @@
  * postern-bench: what will this box carry?
  *
  *   postern-bench ring   client, gateway and next hop in one process, by layer
- *   postern-bench load   sessions against a server, over kernel sockets
- *   postern-bench sink   a next hop that takes everything
+ *   postern-bench load   sessions against any server, over kernel sockets
+ *   postern-bench wire   the same over a port of our own stack
+ *   postern-bench sink   a next hop that takes everything, over either
  *
  * Exit: 0 fine, 1 it failed, 2 usage.
  */
 #include "bench.h"
-#include "kernel.h"
 
 #include <pst_base.h>
 #include <signal.h>
@@ -21,8 +21,9 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"ring", "client, gateway and next hop in one process: cycles by layer", ring_main},
-	{"load", "sessions against a server, over kernel sockets", cmd_load},
-	{"sink", "a next hop that takes everything", cmd_sink},
+	{"load", "sessions against any mail server, over kernel sockets", load_main},
+	{"wire", "sessions against a gateway, over a port of our own stack", wire_main},
+	{"sink", "a next hop that takes everything, over either", sink_main},
 };
 
 static int

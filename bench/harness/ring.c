@@ -9,6 +9,7 @@
 #include "bench.h"
 #include "progress.h"
 #include "ring_case.h"
+#include "sweep.h"
 
 #include <getopt.h>
 #include <pst_crypto.h>
@@ -26,6 +27,9 @@ struct options {
 	unsigned repetitions;
 	double scale; /* of the sessions of a repetition */
 	bool quiet;
+	/* Instead of what the cases have; 0: that. */
+	unsigned concurrency, messages, sessions;
+	size_t size;
 };
 
 static int
@@ -44,6 +48,10 @@ usage(FILE *to)
 		    "  --poll           the gateway's workers never sleep\n"
 		    "  --sink-key KIND  key of the next hop: p256, rsa2048, ... (default p256)\n"
 		    "  --memory MB      for packets (default 1024)\n"
+		    "  --size BYTES, --messages N, --concurrency N, --sessions N\n"
+		    "                   instead of what the cases have\n"
+		    "  --rules N        that no mail matches, in front of the policy (default 0)\n"
+		    "  --sweep NAME=V,V the whole run once for each value of another option\n"
 		    "  --silent         no table\n");
 	return to == stderr ? 2 : 0;
 }
@@ -54,8 +62,10 @@ static const struct option longer[] = {{"quick", no_argument, NULL, 'q'},
 	{"json", required_argument, NULL, 'j'}, {"set", required_argument, NULL, 's'},
 	{"lcores", required_argument, NULL, 'L'}, {"workers", required_argument, NULL, 'w'},
 	{"poll", no_argument, NULL, 'p'}, {"sink-key", required_argument, NULL, 'k'},
-	{"memory", required_argument, NULL, 'm'}, {"silent", no_argument, NULL, 'S'},
-	{"help", no_argument, NULL, 'h'}, {NULL}};
+	{"memory", required_argument, NULL, 'm'}, {"size", required_argument, NULL, 'z'},
+	{"messages", required_argument, NULL, 'M'}, {"concurrency", required_argument, NULL, 'C'},
+	{"sessions", required_argument, NULL, 'n'}, {"rules", required_argument, NULL, 'R'},
+	{"silent", no_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'}, {NULL}};
 
 static int
 list_cases(void)
@@ -112,6 +122,21 @@ parse(int argc, char **argv, struct options *o)
 		case 'S':
 			o->quiet = true;
 			break;
+		case 'z':
+			o->size = strtoull(optarg, NULL, 10);
+			break;
+		case 'M':
+			o->messages = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'C':
+			o->concurrency = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'n':
+			o->sessions = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'R':
+			o->site.rules = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		default:
 			return usage(opt == 'h' ? stdout : stderr);
 		}
@@ -127,12 +152,28 @@ parse(int argc, char **argv, struct options *o)
 struct run {
 	const struct options *o;
 	struct ring_site site;
-	const struct ring_case *cases[CASES_MAX];
+	struct ring_case cases[CASES_MAX]; /* as they are run */
 	struct result results[CASES_MAX];
 	unsigned n;
 	struct progress progress;
 	char err[512];
 };
+
+static struct ring_case
+adapted(const struct options *o, const struct ring_case *c)
+{
+	struct ring_case k = *c;
+
+	if (o->concurrency != 0)
+		k.concurrency = o->concurrency;
+	if (o->sessions != 0)
+		k.sessions = o->sessions;
+	if (k.messages > 0 && o->messages != 0)
+		k.messages = o->messages;
+	if (k.messages > 0 && o->size != 0)
+		k.size = o->size;
+	return k;
+}
 
 static bool
 choose(struct run *u)
@@ -156,7 +197,7 @@ choose(struct run *u)
 		r->unit = ring_unit_name(c->unit);
 		r->layers = c->unit != RING_PER_IDLE;
 		r->metrics = r->layers ? ring_metrics : ring_idle_metrics;
-		u->cases[u->n++] = c;
+		u->cases[u->n++] = adapted(u->o, c);
 	}
 	regfree(&re);
 	if (u->n == 0)
@@ -164,10 +205,18 @@ choose(struct run *u)
 	return u->n > 0;
 }
 
-static unsigned
-sessions(const struct run *u, const struct ring_case *c)
+/* Certificates are made for what is run: an RSA-4096 key takes its time. */
+static void
+needed(struct run *u)
 {
-	double n = (double)c->sessions * u->o->scale;
+	for (unsigned i = 0; i < u->n; i++)
+		u->site.conf.listeners |= 1u << u->cases[i].listener;
+}
+
+static unsigned
+sessions(const struct run *u, unsigned i)
+{
+	double n = (double)u->cases[i].sessions * u->o->scale;
 
 	return n < 2 ? 2 : (unsigned)n;
 }
@@ -179,15 +228,16 @@ repeat(struct run *u, unsigned i, bool record)
 	struct result_run run;
 	char why[400];
 
-	r->units = sessions(u, u->cases[i]) * PST_MAX(u->cases[i]->messages, 1u);
-	if (!ring_measure(&u->site, u->cases[i], sessions(u, u->cases[i]), r, record, &run, why,
-		    sizeof(why))) {
-		snprintf(u->err, sizeof(u->err), "%s: %s", u->cases[i]->name, why);
+	const struct ring_case *c = &u->cases[i];
+
+	r->units = sessions(u, i) * PST_MAX(c->messages, 1u);
+	if (!ring_measure(&u->site, c, sessions(u, i), r, record, &run, why, sizeof(why))) {
+		snprintf(u->err, sizeof(u->err), "%s: %s", c->name, why);
 		return false;
 	}
 	if (record)
 		r->runs[r->nruns++] = run;
-	progress_step(&u->progress, u->cases[i]->name);
+	progress_step(&u->progress, c->name);
 	return true;
 }
 
@@ -227,6 +277,7 @@ params(const struct run *u, json_t *doc)
 
 	result_param(doc, "repetitions", json_integer(o->repetitions));
 	result_param(doc, "scale", json_real(o->scale));
+	result_param(doc, "rules", json_integer(o->site.rules));
 	result_param(doc, "workers", json_integer(u->site.conf.workers));
 	result_param(doc, "idle", json_string(o->site.poll ? "busy" : "adaptive"));
 	result_param(
@@ -260,16 +311,21 @@ ring_main(int argc, char **argv)
 	struct options o = {.site.workers = 1, .repetitions = 7, .scale = 1};
 	static struct run u;
 	uint64_t t0 = pst_now_ns();
-	int code = parse(argc, argv, &o);
 	bool ok;
+	int code;
 
+	if (sweep_wanted(argc, argv))
+		return sweep_main(argc, argv);
+	code = parse(argc, argv, &o);
 	if (code >= 0)
 		return code;
 	(void)pst_crypto_count_memory(); /* before anything else touches OpenSSL */
 	u.o = &o;
 	u.site.conf = o.site;
-	ok = choose(&u) && ring_site_start(&u.site, u.err, sizeof(u.err)) == PST_OK &&
-	     measure_all(&u) && report(&u, argc, argv, (double)(pst_now_ns() - t0) / 1e9);
+	ok = choose(&u);
+	needed(&u);
+	ok = ok && ring_site_start(&u.site, u.err, sizeof(u.err)) == PST_OK && measure_all(&u) &&
+	     report(&u, argc, argv, (double)(pst_now_ns() - t0) / 1e9);
 	if (!ok)
 		fprintf(stderr, "postern-bench: %s\n", u.err);
 	for (unsigned i = 0; i < u.n; i++)

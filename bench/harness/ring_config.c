@@ -84,18 +84,36 @@ add_hop(json_t *cfg, enum ring_hop h)
 }
 
 static json_t *
-certificates(char *err, size_t errlen)
+certificates(unsigned which, char *err, size_t errlen)
 {
-	static const char *const kinds[] = {"p256", "rsa2048", "rsa3072", "rsa4096"};
 	json_t *all = json_object();
 	char path[PKI_PATH];
 
-	for (unsigned i = 0; i < PST_COUNT(kinds); i++) {
-		if (pki_make(kinds[i], "gateway.example", path, err, errlen) != PST_OK) {
+	for (unsigned i = 0; i < RING_LISTENERS; i++) {
+		const char *kind = listeners[i].certificate;
+
+		if ((which & (1u << i)) == 0 || kind == NULL || json_object_get(all, kind) != NULL)
+			continue;
+		if (pki_make(kind, "gateway.example", path, err, errlen) != PST_OK) {
 			json_decref(all);
 			return NULL;
 		}
-		json_object_set_new(all, kinds[i], json_pack("{s:s}", "chain", path));
+		json_object_set_new(all, kind, json_pack("{s:s}", "chain", path));
+	}
+	return all;
+}
+
+static json_t *
+rules(unsigned n)
+{
+	json_t *all = json_array();
+	char id[32], to[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "r%u", i);
+		snprintf(to, sizeof(to), "d%u.rules.example", i);
+		json_array_append_new(all,
+			json_pack("{s:s, s:s, s:s}", "id", id, "to", to, "recipient", "required"));
 	}
 	return all;
 }
@@ -122,20 +140,22 @@ merge_file(json_t *cfg, const char *path, char *err, size_t errlen)
 static json_t *
 compose(const struct ring_conf *c, char *err, size_t errlen)
 {
-	json_t *certs = certificates(err, errlen), *cfg;
+	json_t *certs = certificates(c->listeners, err, errlen), *cfg;
 
 	if (certs == NULL)
 		return NULL;
-	cfg = json_pack("{s:i, s:o, s:{s:s}, s:o, s:o, s:{}, s:{}, s:[], s:{}, s:[]}", "version", 1,
-		"dataplane", dataplane(c), "log", "file", "/dev/null", "limits", limits(),
-		"certificates", certs, "tls_profiles", "actions", "listeners", "next_hops",
-		"routes");
+	cfg = json_pack("{s:i, s:o, s:{s:s}, s:o, s:o, s:{s:o}, s:{}, s:{}, s:[], s:{}, s:[]}",
+		"version", 1, "dataplane", dataplane(c), "log", "file", "/dev/null", "limits",
+		limits(), "certificates", certs, "policy", "rules", rules(c->rules), "tls_profiles",
+		"actions", "listeners", "next_hops", "routes");
 	if (cfg == NULL) {
 		snprintf(err, errlen, "no memory for the configuration");
 		return NULL;
 	}
-	for (unsigned l = 0; l < RING_LISTENERS; l++)
-		add_listener(cfg, (enum ring_listener)l);
+	for (unsigned l = 0; l < RING_LISTENERS; l++) {
+		if ((c->listeners & (1u << l)) != 0)
+			add_listener(cfg, (enum ring_listener)l);
+	}
 	for (unsigned h = 0; h < RING_HOPS; h++)
 		add_hop(cfg, (enum ring_hop)h);
 	if (c->more != NULL)

@@ -45,6 +45,8 @@ struct ring_conf {
 	const char *set;      /* JSON file merged over the configuration; NULL: none */
 	const char *sink_key; /* kind of the next hop's key, as for pki_make */
 	const json_t *more;   /* merged before `set`; NULL: none */
+	unsigned rules;       /* that no mail matches */
+	unsigned listeners;   /* bits of ring_listener: which are made */
 	unsigned memory_mb;   /* 0: 1024 */
 };
 
@@ -62,6 +64,7 @@ struct ring_site {
 	struct pst_fabric *gateway, *far;
 	struct pst_config *cfg;
 	struct pst_logger *logger;
+	struct pst_engine *engine;
 	struct pst_relay *relay;
 	struct ring_worker workers[RING_WORKERS];
 	struct gen_transport *transport;

@@ -50,7 +50,7 @@ Test(text, both_formats_pass_the_strict_reader)
 	static const enum pst_metrics_format formats[] = {
 		PST_METRICS_CLASSIC, PST_METRICS_OPENMETRICS};
 	/* Of which the parts are told elsewhere: a change here should be meant. */
-	unsigned want = 13 + 2 /* reloads */ + 2 /* certificates */ + 10 * SAMPLE_WORKERS +
+	unsigned want = 13 + 2 /* reloads */ + 2 /* certificates */ + (10 + 5) * SAMPLE_WORKERS +
 			PST_LEGS * 2 * PST_CIPHERS * 2 + PST_LEGS * (2 + PST_HS_BUCKETS + 2) +
 			4 * PST_STAGES + PST_LIMITS + PST_REFUSALS + PST_DOWNGRADES +
 			PST_LEGS * (PST_TLS_FLOODS - 1) + 6 + 2 /* names */ +
