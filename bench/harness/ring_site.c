@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "crypto.h"
 #include "ring_config.h"
 
 #include <pst_control.h>
@@ -38,7 +39,7 @@ ring_recipient(enum ring_hop h)
 
 /* ---- EAL ---- */
 
-#define ARGS 24
+#define ARGS 40
 static char arg_mem[ARGS][128]; /* EAL keeps and permutes argv */
 static char *arg_v[ARGS + 1];
 static int arg_n;
@@ -83,7 +84,7 @@ cores(const char *list, unsigned *out, unsigned max)
 static enum pst_rc
 start_eal(struct ring_site *s, char *err, size_t errlen)
 {
-	unsigned at[RING_WORKERS + 1];
+	unsigned at[2 * RING_WORKERS + 1];
 	unsigned n = cores(s->conf.lcores, at, PST_COUNT(at));
 	char map[256];
 	int len;
@@ -96,6 +97,11 @@ start_eal(struct ring_site *s, char *err, size_t errlen)
 	for (unsigned w = 0; w < s->conf.workers; w++)
 		len += snprintf(map + len, sizeof(map) - (size_t)len, ",%u@%u", w + 1,
 			n > 1 ? at[1 + w % (n - 1)] : at[0]);
+	/* Crypto lcores: behind the workers' cores in the list, else beside the load. */
+	for (unsigned i = 0; i < crypto_lcores(s->cfg); i++)
+		len += snprintf(map + len, sizeof(map) - (size_t)len, ",%u@%u",
+			s->conf.workers + 1 + i,
+			n > s->conf.workers + 1 + i ? at[s->conf.workers + 1 + i] : at[0]);
 	arg_n = 0;
 	arg("postern-bench");
 	arg("--no-huge");
@@ -111,6 +117,14 @@ start_eal(struct ring_site *s, char *err, size_t errlen)
 	arg("--iova-mode=va");
 	arg("--file-prefix=postern-bench-%d", (int)getpid());
 	arg("--log-level=*:error");
+	for (unsigned i = 0; i < s->cfg->crypto.nbackends; i++) {
+		char flag[16], value[128];
+
+		if (crypto_eal_arg(s->cfg, i, flag, value, sizeof(value)) != PST_OK)
+			continue;
+		arg("%s", flag);
+		arg("%s", value);
+	}
 	if (rte_eal_init(arg_n, arg_v) < 0) {
 		snprintf(err, errlen, "EAL did not start: %s", rte_strerror(rte_errno));
 		return PST_INVAL;
@@ -236,6 +250,11 @@ start_gateway(struct ring_site *s, char *err, size_t errlen)
 	if (s->logger == NULL)
 		return PST_INVAL;
 	deps.logger = s->logger;
+	s->engine = crypto_engine_new(
+		s->cfg, s->gateway, s->conf.workers + 1, deps.adaptive_idle, err, errlen);
+	if (s->engine == NULL)
+		return PST_INVAL;
+	deps.engine = s->engine;
 	s->relay = pst_relay_new(s->cfg, &deps, err, errlen);
 	return s->relay != NULL ? start_workers(s, err, errlen) : PST_INVAL;
 }
@@ -323,9 +342,15 @@ ring_site_stop(struct ring_site *s)
 {
 	if (s->relay != NULL) {
 		pst_relay_stop(s->relay);
-		rte_eal_mp_wait_lcore();
-		pst_relay_free(s->relay);
+		for (unsigned i = 0; i < s->conf.workers; i++)
+			rte_eal_wait_lcore(i + 1);
 	}
+	if (s->engine != NULL)
+		pst_engine_stop(s->engine);
+	if (s->relay != NULL)
+		pst_relay_free(s->relay);
+	if (s->engine != NULL)
+		pst_engine_free(s->engine);
 	if (s->logger != NULL)
 		pst_logger_free(s->logger);
 	load_free(s->load);

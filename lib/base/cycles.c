@@ -70,17 +70,19 @@ is_loss(uint64_t passed, uint64_t ran)
 	return passed > ran + SLACK_NS * pst_tsc_hz() / PST_NS_PER_SEC;
 }
 
+/* From the longest stretch first; what is lost beyond that was lost nobody knows where. */
 static void
-give_back(struct pst_cycles *c, uint64_t all, uint64_t ran)
+give_back(struct pst_cycles *c, uint64_t all, uint64_t lost)
 {
-	uint64_t lost = all - ran;
+	uint64_t most = PST_MIN(lost, c->longest);
+	double rest;
 
-	if (c->longest >= lost) {
-		c->part[c->longest_layer] -= lost;
+	c->part[c->longest_layer] -= most;
+	if (lost == most || all == most)
 		return;
-	}
-	for (unsigned i = 0; i < PST_LAYERS; i++) /* several times: nobody knows where */
-		c->part[i] = (uint64_t)((double)c->part[i] * (double)ran / (double)all);
+	rest = (double)(all - lost) / (double)(all - most);
+	for (unsigned i = 0; i < PST_LAYERS; i++)
+		c->part[i] = (uint64_t)((double)c->part[i] * rest);
 }
 
 /* `passed`: TSC from the last turn's accounting to this one's, which may be interrupted too. */
@@ -94,7 +96,7 @@ settle(struct pst_cycles *c, uint64_t passed, uint64_t ran_ns)
 	if (is_loss(passed, ran))
 		c->stolen += passed - ran;
 	if (is_loss(all, ran))
-		give_back(c, all, ran);
+		give_back(c, all, all - ran);
 	for (unsigned i = 0; i < PST_LAYERS; i++)
 		c->total[i] += c->part[i];
 	c->turns++;
