@@ -134,6 +134,7 @@ pst_engine_new(const struct pst_engine_conf *conf, char *err, size_t errlen)
 	e->conf.jobs = conf->jobs != 0 ? conf->jobs : JOBS_DEFAULT;
 	pthread_mutex_init(&e->lock, NULL);
 	TAILQ_INIT(&e->keys);
+	TAILQ_INIT(&e->dead);
 	if (open_all(e, err, errlen))
 		return e;
 	pst_engine_free(e);
@@ -170,6 +171,8 @@ pst_engine_stop(struct pst_engine *e)
 
 	TAILQ_FOREACH (k, &e->keys, link)
 		withdraw_key(e, &k->op);
+	TAILQ_FOREACH (k, &e->dead, link)
+		withdraw_key(e, &k->op);
 	while (e->nbackends > 0) {
 		struct backend *b = &e->backends[--e->nbackends];
 		b->conf.drv->close(b->b);
@@ -182,6 +185,7 @@ pst_engine_free(struct pst_engine *e)
 	if (e == NULL)
 		return;
 	pst_engine_stop(e);
+	pst_keys_free(e);
 	for (unsigned i = 0; e->lanes != NULL && i < e->conf.nlanes; i++)
 		pst_lane_free(e->lanes[i]);
 	free(e->lanes);

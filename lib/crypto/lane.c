@@ -53,6 +53,8 @@ pst_lane_op_free(struct pst_lane *l, struct pst_op *op)
 		OPENSSL_cleanse(op->in, sizeof(op->in));
 		OPENSSL_cleanse(op->out, sizeof(op->out));
 	}
+	if (op->key != NULL)
+		pst_key_back(op->key);
 	op->key = NULL;
 	op->arg = NULL;
 	op->waiter = NULL;
