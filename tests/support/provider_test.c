@@ -95,6 +95,13 @@ query(void *ctx, int operation, int *no_cache)
 						: NULL;
 }
 
+/* libssl takes a group from the provider alone that has the key type too. */
+static int
+capabilities(void *ctx, const char *capability, OSSL_CALLBACK *cb, void *arg)
+{
+	return OSSL_PROVIDER_get_capabilities(inner, capability, cb, arg);
+}
+
 static void
 teardown(void *ctx)
 {
@@ -106,6 +113,7 @@ teardown(void *ctx)
 static const OSSL_DISPATCH dispatch[] = {
 	{OSSL_FUNC_PROVIDER_TEARDOWN, (void (*)(void))teardown},
 	{OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query},
+	{OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))capabilities},
 	{0, NULL},
 };
 

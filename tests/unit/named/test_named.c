@@ -9,6 +9,8 @@
 #include <pst_engine.h>
 #include <pst_ossl_named.h>
 #include <openssl/engine.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include "pair.h"
@@ -167,7 +169,8 @@ handshakes(struct rig *r)
 			}
 			pair_contexts(&p);
 			pair_sessions(&p);
-			cr_expect(shake(r, &p), "%s", pst_tls_error(p.server.tls));
+			cr_expect(shake(r, &p), "TLS %#x, %s: %s", v, rsa ? "RSA" : "ECDSA",
+				pst_tls_error(p.server.tls));
 			cr_expect_eq(stats(r).c.paused, before + 1, "one signature, one pause");
 			pair_fini(&p);
 		}
@@ -440,6 +443,70 @@ Test(named, numbers_that_are_none_are_ignored)
 	pst_named_end(&other);
 	pst_named_end(&other);
 	cr_expect_not(pst_named_paused(&other));
+	rig_close(&r);
+}
+
+/* ---- answers from many threads ---- */
+
+enum { CROWD = 300, ANSWERERS = 3, ANSWERS = 30000 };
+
+static _Atomic uint64_t numbers[CROWD];
+static atomic_bool enough;
+
+/* Whatever number is there, now and then one that has just gone. */
+static void *
+answer_all(void *arg)
+{
+	uint64_t before = 0;
+
+	for (unsigned i = (unsigned)(uintptr_t)arg; !atomic_load(&enough); i += 7) {
+		uint64_t n = atomic_load(&numbers[i % CROWD]);
+
+		if (n != 0)
+			pst_named_answered(n);
+		if (i % 3 == 0)
+			pst_named_answered(before);
+		before = n;
+	}
+	return NULL;
+}
+
+Test(named, no_answer_is_lost_among_threads)
+{
+	struct rig r = rig_open(true, "MODE=poll", 0);
+	static struct pst_waiter w[CROWD];
+	uint64_t until = pst_now_ns() + 3 * PATIENCE_NS;
+	pthread_t t[ANSWERERS];
+	unsigned seen = 0;
+
+	for (uintptr_t i = 0; i < ANSWERERS; i++)
+		cr_assert_eq(pthread_create(&t[i], NULL, answer_all, (void *)(i * 5)), 0);
+	while (seen < ANSWERS) {
+		struct pst_waiter *ready;
+
+		cr_assert_lt(pst_now_ns(), until, "%u answers", seen);
+		for (unsigned i = 0; i < CROWD; i++) {
+			if (w[i].slot == NULL)
+				atomic_store(&numbers[i], pst_named_begin(&w[i]));
+			if (!w[i].foreign && w[i].at == 0)
+				cr_assert(pst_named_paused(&w[i]));
+		}
+		(void)pst_lane_poll(r.l, pst_now_ns());
+		while ((ready = pst_lane_next_ready(r.l)) != NULL) {
+			cr_assert_not(ready->foreign);
+			/* Each fourth is over; the others pause once more under the same number. */
+			if (++seen % 4 == 0) {
+				atomic_store(&numbers[ready - w], 0);
+				pst_named_end(ready);
+			}
+		}
+	}
+	atomic_store(&enough, true);
+	for (unsigned i = 0; i < ANSWERERS; i++)
+		pthread_join(t[i], NULL);
+	for (unsigned i = 0; i < CROWD; i++)
+		pst_named_end(&w[i]);
+	(void)pst_lane_poll(r.l, pst_now_ns());
 	rig_close(&r);
 }
 
