@@ -378,6 +378,7 @@ class Lab:
         self.gw, self.client, self.nexthop = (f"{name}-{n}" for n in ("gw", "client", "nexthop"))
         self.keep = keep
         self.ngateways = 0
+        self.prefix = ()  # the command that spawn() starts programs by
 
     # -- up and down --
 
@@ -492,7 +493,7 @@ class Lab:
     def spawn(self, ns, cmd, out, grace=10):
         """Starts a long-lived process in a namespace; its output goes to a file of the lab."""
         with open(f"{self.dir}/{out}", "ab") as f:
-            p = subprocess.Popen(["ip", "netns", "exec", ns, *map(str, cmd)],
+            p = subprocess.Popen([*self.prefix, "ip", "netns", "exec", ns, *map(str, cmd)],
                                  stdin=subprocess.DEVNULL, stdout=f, stderr=f,
                                  start_new_session=True)
         with open(f"{self.dir}/pids", "a", encoding="ascii") as f:

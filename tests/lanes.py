@@ -367,7 +367,10 @@ def lane_tsan(res, builds, _args):
             ("publish", "would_see_a_reclaim_that_does_not_count", ["--without-counting"], False),
             ("names", "names_on_plain_threads", [], True),
             ("names", "would_see_an_answer_freed_too_early", ["--without-waiting"], False),
-            ("names", "would_see_a_completion_without_order", ["--without-releasing"], False)):
+            ("names", "would_see_a_completion_without_order", ["--without-releasing"], False),
+            ("bell", "lcores_sleep_and_wake_on_plain_threads", [], True),
+            ("bell", "would_see_a_sleeper_that_does_not_look_again", ["--without-looking"], False),
+            ("bell", "would_see_a_bell_that_rings_too_early", ["--ringing-first"], False)):
         log = f"{LOGS}/tsan-{name}.log"
         # A race that is there shows when threads meet in it: on a busy machine not each time.
         for _ in range(1 if good else 5):

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include "crypto.h"
+
 #include <pst_netdrv.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -12,7 +14,7 @@
 #include <rte_ethdev.h>
 
 #define ARGS_MAX 64
-#define ARG_LEN  512
+#define ARG_LEN  1024
 
 /* EAL keeps and permutes argv: static, writable, for the life of the process. */
 static char arg_mem[ARGS_MAX][ARG_LEN];
@@ -110,7 +112,6 @@ eal_adaptive_idle(const struct pst_config_dataplane *dp)
 static enum pst_rc
 device_args(const struct pst_config_dataplane *dp, bool *pci, char *err, size_t errlen)
 {
-	*pci = false;
 	for (unsigned i = 0; i < dp->nports; i++) {
 		const struct pst_netdrv *drv = find_driver(dp->ports[i].device);
 		struct pst_netdrv_dev dev;
@@ -130,46 +131,90 @@ device_args(const struct pst_config_dataplane *dp, bool *pci, char *err, size_t 
 	return PST_OK;
 }
 
-/* ---- cores and memory ---- */
-
-/*
- * Cores as configured, else from what this process may use: the main thread on the
- * first, a worker on each of the rest, sharing when there are not enough.
- */
 static enum pst_rc
-core_args(const struct pst_config_dataplane *dp, char *err, size_t errlen)
+crypto_args(const struct pst_config *cfg, bool *pci, char *err, size_t errlen)
 {
-	char map[ARG_LEN];
-	cpu_set_t may;
-	unsigned cpus[CPU_SETSIZE], n = 0, main_core;
-	int len;
+	char flag[16], text[ARG_LEN];
 
-	CPU_ZERO(&may);
-	if (sched_getaffinity(0, sizeof(may), &may) != 0)
-		return PST_INVAL;
-	for (unsigned c = 0; c < CPU_SETSIZE; c++) {
-		if (CPU_ISSET(c, &may))
-			cpus[n++] = c;
-	}
-	main_core = dp->main_core >= 0 ? (unsigned)dp->main_core : cpus[0];
-	len = snprintf(map, sizeof(map), "0@%u", main_core);
-	for (unsigned w = 0; w < dp->workers; w++) {
-		unsigned c = cpus[(n > dp->workers ? w + 1 : w) % n];
+	for (unsigned i = 0; i < cfg->crypto.nbackends; i++) {
+		enum pst_rc rc = crypto_eal_arg(cfg, i, flag, text, sizeof(text));
 
-		if (dp->ncores > 0)
-			c = dp->cores[w];
-		if (c >= CPU_SETSIZE || !CPU_ISSET(c, &may) || !CPU_ISSET(main_core, &may)) {
-			snprintf(err, errlen, "core %u is not there or not ours to use",
-				CPU_ISSET(main_core, &may) ? c : main_core);
+		if (rc == PST_AGAIN)
+			continue;
+		if (rc != PST_OK) {
+			snprintf(err, errlen, "crypto back-end %s: device options too long",
+				cfg->crypto.backends[i].name);
 			return PST_INVAL;
 		}
-		len += snprintf(
-			map + len, sizeof(map) - (size_t)len, ",%u@%u", eal_worker_lcore(w), c);
-		if (len >= (int)sizeof(map))
-			return PST_INVAL;
+		*pci |= strcmp(flag, "-a") == 0;
+		arg("%s", flag);
+		arg("%s", text);
 	}
+	return PST_OK;
+}
+
+/* ---- cores and memory ---- */
+
+struct cores {
+	cpu_set_t may;              /* what this process may use */
+	unsigned n, c[CPU_SETSIZE]; /* the same as a list */
+	size_t len;
+	char map[ARG_LEN]; /* of --lcores */
+};
+
+static bool
+find_cores(struct cores *cs)
+{
+	*cs = (struct cores){0};
+	if (sched_getaffinity(0, sizeof(cs->may), &cs->may) != 0)
+		return false;
+	for (unsigned c = 0; c < CPU_SETSIZE; c++)
+		if (CPU_ISSET(c, &cs->may))
+			cs->c[cs->n++] = c;
+	return cs->n > 0;
+}
+
+static enum pst_rc
+put_lcore(struct cores *cs, unsigned lcore, unsigned core, char *err, size_t errlen)
+{
+	if (core >= CPU_SETSIZE || !CPU_ISSET(core, &cs->may)) {
+		snprintf(err, errlen, "core %u is not there or not ours to use", core);
+		return PST_INVAL;
+	}
+	cs->len += (size_t)snprintf(cs->map + cs->len, sizeof(cs->map) - cs->len, "%s%u@%u",
+		cs->len > 0 ? "," : "", lcore, core);
+	return cs->len < sizeof(cs->map) ? PST_OK : PST_INVAL;
+}
+
+/*
+ * Cores as configured, else from what this process may use: the main thread on the first,
+ * on each of the rest a worker, then the threads of crypto back-ends, sharing when there are
+ * not enough.
+ */
+static enum pst_rc
+core_args(const struct pst_config *cfg, char *err, size_t errlen)
+{
+	const struct pst_config_dataplane *dp = &cfg->dataplane;
+	unsigned ncrypto = crypto_lcores(cfg), at;
+	struct cores cs;
+	enum pst_rc rc;
+
+	if (!find_cores(&cs))
+		return PST_INVAL;
+	rc = put_lcore(&cs, 0, dp->main_core >= 0 ? (unsigned)dp->main_core : cs.c[0], err, errlen);
+	at = cs.n > dp->workers ? 1 : 0;
+	for (unsigned w = 0; w < dp->workers && rc == PST_OK; w++, at++)
+		rc = put_lcore(&cs, eal_worker_lcore(w),
+			dp->ncores > 0 ? dp->cores[w] : cs.c[at % cs.n], err, errlen);
+	for (unsigned i = 0; i < ncrypto && rc == PST_OK; i++) {
+		int core = crypto_core(cfg, i);
+		rc = put_lcore(&cs, eal_worker_lcore(dp->workers + i),
+			core >= 0 ? (unsigned)core : cs.c[at++ % cs.n], err, errlen);
+	}
+	if (rc != PST_OK)
+		return rc;
 	arg("--lcores");
-	arg("%s", map);
+	arg("%s", cs.map);
 	arg("--main-lcore");
 	arg("0");
 	return PST_OK;
@@ -276,15 +321,17 @@ out:
 }
 
 struct pst_fabric *
-eal_start(const struct pst_config_dataplane *dp, char *err, size_t errlen)
+eal_start(const struct pst_config *cfg, char *err, size_t errlen)
 {
+	const struct pst_config_dataplane *dp = &cfg->dataplane;
 	struct pst_fabric *f;
-	bool pci;
+	bool pci = false;
 
 	snprintf(err, errlen, "EAL arguments");
 	arg("postern");
-	if (core_args(dp, err, errlen) != PST_OK || memory_args(dp, err, errlen) != PST_OK ||
-		device_args(dp, &pci, err, errlen) != PST_OK)
+	if (core_args(cfg, err, errlen) != PST_OK || memory_args(dp, err, errlen) != PST_OK ||
+		device_args(dp, &pci, err, errlen) != PST_OK ||
+		crypto_args(cfg, &pci, err, errlen) != PST_OK)
 		return NULL;
 	if (!pci)
 		arg("--no-pci");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From the configuration's dataplane section to a started EAL and a fabric: cores,
- * memory, devices. Operators never write EAL options. Main thread, once.
+ * From the configuration to a started EAL and a fabric: cores, memory, devices, and what
+ * crypto back-ends (crypto.h) want of EAL. Operators never write EAL options. Main thread, once.
  */
 #ifndef EAL_H
 #define EAL_H
@@ -15,10 +15,10 @@
 void eal_check(const struct pst_config_dataplane *dp, struct pst_config_report *report);
 
 /* Prepares devices, starts EAL, makes the fabric. NULL and a text on error. */
-struct pst_fabric *eal_start(const struct pst_config_dataplane *dp, char *err, size_t errlen);
+struct pst_fabric *eal_start(const struct pst_config *cfg, char *err, size_t errlen);
 void eal_stop(struct pst_fabric *f);
 
-/* The lcore id that runs worker w. */
+/* The lcore id that runs worker w. Those of crypto back-ends follow the last worker's. */
 unsigned eal_worker_lcore(unsigned w);
 /* Resolves "auto": adaptive where every port is virtual. */
 bool eal_adaptive_idle(const struct pst_config_dataplane *dp);

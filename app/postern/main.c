@@ -15,6 +15,7 @@
  * configuration again. The control socket's `stop` comes as a signal, too. Once a second
  * it tells the service manager how things are (notify.h).
  */
+#include "crypto.h"
 #include "eal.h"
 #include "notify.h"
 
@@ -39,6 +40,8 @@ enum { EXIT_FINE, EXIT_FAILED, EXIT_USAGE };
 struct app {
 	struct pst_config *cfg;
 	struct pst_fabric *fabric;
+	struct pst_ossl_named *named;
+	struct pst_engine *engine;
 	struct pst_logger *logger;
 	struct pst_log *log;
 	struct pst_relay *relay;
@@ -64,8 +67,11 @@ usage(FILE *to)
 static int
 versions(void)
 {
-	printf("postern %s\n%s\n%s\n", PST_VERSION, OpenSSL_version(OPENSSL_VERSION),
+	printf("postern %s\n%s\n%s\ncrypto drivers:", PST_VERSION, OpenSSL_version(OPENSSL_VERSION),
 		rte_version());
+	for (const struct pst_cryptodrv *const *d = pst_cryptodrvs; *d != NULL; d++)
+		printf(" %s", (*d)->name);
+	putchar('\n');
 	return EXIT_FINE;
 }
 
@@ -73,6 +79,14 @@ static void
 report_fault(void *arg, const char *pointer, const char *text)
 {
 	pst_config_report_add(arg, pointer, "%s", text);
+}
+
+/* What only the drivers know. */
+static void
+check_drivers(const struct pst_config *cfg, struct pst_config_report *report)
+{
+	eal_check(&cfg->dataplane, report);
+	crypto_check(cfg, report);
 }
 
 /* Everything that can be known to be wrong without starting. NULL: reported. */
@@ -83,7 +97,7 @@ load(const char *path)
 	struct pst_config *cfg = pst_config_load(path, &report);
 
 	if (cfg != NULL) {
-		eal_check(&cfg->dataplane, &report);
+		check_drivers(cfg, &report);
 		(void)pst_relay_check(cfg, report_fault, &report);
 	}
 	if (report.n > 0) {
@@ -151,12 +165,19 @@ start(struct app *a, char *err, size_t errlen)
 		.adaptive_idle = eal_adaptive_idle(&a->cfg->dataplane)};
 	struct pst_control_deps ctl = {.config = a->cfg,
 		.started_ns = pst_now_ns(),
+		.check = check_drivers,
 		.crypto_library = OpenSSL_version(OPENSSL_VERSION),
 		.stop = stop_asked,
 		.stop_arg = a};
 
-	a->fabric = eal_start(&a->cfg->dataplane, err, errlen);
+	a->fabric = eal_start(a->cfg, err, errlen);
 	if (a->fabric == NULL)
+		return false;
+	if (crypto_named_open(a->cfg, &a->named, err, errlen) != PST_OK)
+		return false;
+	a->engine = crypto_engine_new(a->cfg, a->fabric, eal_worker_lcore(deps.nworkers),
+		deps.adaptive_idle, a->named, err, errlen);
+	if (a->engine == NULL)
 		return false;
 	a->logger = pst_logger_new(&log, err, errlen);
 	if (a->logger == NULL)
@@ -164,14 +185,24 @@ start(struct app *a, char *err, size_t errlen)
 	a->log = pst_log_lane(a->logger, "main");
 	deps.fabric = a->fabric;
 	deps.logger = a->logger;
+	deps.engine = a->engine;
 	a->relay = pst_relay_new(a->cfg, &deps, err, errlen);
 	if (a->relay == NULL || !start_workers(a, err, errlen))
 		return false;
 	ctl.relay = a->relay;
 	ctl.fabric = a->fabric;
+	ctl.engine = a->engine;
 	ctl.logger = a->logger;
 	a->control = pst_control_new(&ctl, err, errlen);
 	return a->control != NULL;
+}
+
+/* Not of all lcores: those of crypto back-ends end with the engine. */
+static void
+wait_workers(const struct app *a)
+{
+	for (unsigned w = 0; w < a->cfg->dataplane.workers; w++)
+		(void)rte_eal_wait_lcore(eal_worker_lcore(w));
 }
 
 static void
@@ -181,9 +212,15 @@ stop(struct app *a)
 		pst_control_free(a->control);
 	if (a->relay != NULL) {
 		pst_relay_stop(a->relay);
-		rte_eal_mp_wait_lcore();
-		pst_relay_free(a->relay);
+		wait_workers(a);
 	}
+	if (a->engine != NULL)
+		pst_engine_stop(a->engine);
+	if (a->relay != NULL)
+		pst_relay_free(a->relay);
+	if (a->engine != NULL)
+		pst_engine_free(a->engine);
+	pst_ossl_named_close(a->named);
 	if (a->logger != NULL)
 		pst_logger_free(a->logger);
 	if (a->fabric != NULL)

@@ -36,6 +36,13 @@ verb_stats(const struct ctl *c, char **arg, int n)
 }
 
 static enum exit_code
+verb_crypto(const struct ctl *c, char **arg, int n)
+{
+	(void)arg, (void)n;
+	return ctl_call(c, "crypto.show", NULL, print_crypto);
+}
+
+static enum exit_code
 verb_help(const struct ctl *c, char **arg, int n)
 {
 	(void)arg, (void)n;
@@ -52,6 +59,8 @@ static const struct verb {
 	{"status", "", 0, 0, verb_status,
 		"what runs: versions, ports, listeners, workers, sessions"},
 	{"stats", "", 0, 0, verb_stats, "counters that are not zero; --all: every one"},
+	{"crypto", "", 0, 0, verb_crypto,
+		"the crypto engine: back-ends, who does which operations, pools"},
 	{"top", "", 0, 0, verb_top, "rates and load as a live screen; q quits"},
 	{"log follow", "", 0, 0, verb_log_follow, "the log's lines as they come (also: log -f)"},
 	{"log level", "[LEVEL]", 0, 1, verb_log_level,
@@ -125,8 +134,8 @@ usage(FILE *to)
 	}
 	fputs("\n  -s, --socket SOCKET     default " DEFAULT_SOCKET "\n"
 	      "      --json              print the answer as JSON\n"
-	      "      --all               stats: counters that are zero too\n"
-	      "      --per-worker        stats: a column for each worker\n"
+	      "      --all               stats, crypto: counters that are zero too\n"
+	      "      --per-worker        stats, crypto: each worker by itself\n"
 	      "      --interval SECONDS  top: between two pictures (1)\n"
 	      "      --if-generation N   what changes: only if that generation runs\n"
 	      "      --note TEXT         what changes: for the history\n"

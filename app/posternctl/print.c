@@ -123,6 +123,18 @@ print_policy(FILE *to, const json_t *policy, const json_t *names)
 			number(names, "cached"), number(names, "open"));
 }
 
+/* What handshakes may be given to; nothing if there is nothing. */
+static void
+print_engine(FILE *to, const json_t *crypto)
+{
+	long long n = number(crypto, "backends"), open = number(crypto, "breakers_open");
+
+	if (json_object_get(crypto, "named") != NULL)
+		fprintf(to, "crypto      by OpenSSL's %s\n", text(crypto, "named"));
+	else if (n > 0)
+		fprintf(to, "crypto      %lld back-ends, %lld with an open breaker\n", n, open);
+}
+
 void
 print_status(FILE *to, const json_t *r, const struct print_options *opt)
 {
@@ -144,6 +156,7 @@ print_status(FILE *to, const json_t *r, const struct print_options *opt)
 		fprintf(to, "            %lld older generations are still in use\n",
 			number(r, "old_generations_in_use"));
 	print_policy(to, json_object_get(r, "policy"), json_object_get(r, "names"));
+	print_engine(to, json_object_get(r, "crypto"));
 	fprintf(to, "sessions    %lld\n", number(r, "sessions"));
 	fprintf(to, "memory      %lld bytes live in TLS\n",
 		number(json_object_get(r, "memory"), "tls_live_bytes"));

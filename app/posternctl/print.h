@@ -9,7 +9,7 @@
 
 struct print_options {
 	bool all;         /* counters that are zero too */
-	bool per_worker;  /* a column for each worker */
+	bool per_worker;  /* each worker by itself */
 	const char *file; /* config check, policy import: what was read */
 	bool dry_run;     /* policy import: nothing changed */
 };
@@ -42,6 +42,8 @@ void print_action(FILE *to, const json_t *result, const struct print_options *op
 void print_lists(FILE *to, const json_t *result, const struct print_options *opt);
 void print_map_entry(FILE *to, const json_t *result, const struct print_options *opt);
 void print_broken(FILE *to, const json_t *result, const struct print_options *opt);
+/* print_crypto.c */
+void print_crypto(FILE *to, const json_t *result, const struct print_options *opt);
 /* print_explain.c */
 void print_explain(FILE *to, const json_t *result, const struct print_options *opt);
 

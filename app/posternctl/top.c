@@ -124,6 +124,8 @@ draw_rates(const struct picture *p)
 		"taken from the pool", rate(p, "relay", "nexthop_reused"));
 	draw_pair(p, "message KiB", rate(p, "relay", "body_bytes") / 1024, "timeouts",
 		rate(p, "relay", "timeouts"));
+	draw_pair(p, "crypto given away", rate(p, "crypto", "submitted"), "crypto redone here",
+		rate(p, "crypto", "redone"));
 	draw_pair(p, "packets in", rate(p, "net", "rx_packets"), "packets out",
 		rate(p, "net", "tx_packets"));
 	printf("%s", p->eol);
@@ -135,15 +137,16 @@ draw_workers(const struct picture *p)
 	const json_t *w;
 	size_t i;
 
-	printf("worker    busy  sessions  pooled  tcp conns  half-open      mbufs in use%s",
+	printf("worker    busy     cpu  sessions  pooled  tcp conns  half-open      mbufs in use%s",
 		p->eol);
 	json_array_foreach(json_object_get(p->now, "workers"), i, w)
 	{
-		printf("%6lld  %5.1f%%  %8lld  %6lld  %9lld  %9lld  %8lld/%lld%s",
+		printf("%6lld  %5.1f%%  %5.1f%%  %8lld  %6lld  %9lld  %9lld  %8lld/%lld%s",
 			number(w, "worker"), 100 * json_number_value(json_object_get(w, "busy")),
-			number(w, "sessions"), number(w, "pooled_connections"),
-			number(w, "tcp_connections"), number(w, "tcp_half_open"),
-			number(w, "mbufs_in_use"), number(w, "mbufs_total"), p->eol);
+			100 * json_number_value(json_object_get(w, "cpu")), number(w, "sessions"),
+			number(w, "pooled_connections"), number(w, "tcp_connections"),
+			number(w, "tcp_half_open"), number(w, "mbufs_in_use"),
+			number(w, "mbufs_total"), p->eol);
 	}
 }
 

@@ -65,6 +65,8 @@ struct gen_transport_ops {
 	enum pst_rc (*listen)(
 		struct gen_transport *t, const struct pst_endpoint *at, char *err, size_t errlen);
 
+	/* Ours: for an accepted connection the port that was listened on. */
+	uint16_t (*local_port)(const struct gen_conn *c);
 	void (*set_user)(struct gen_conn *c, void *user);
 	void *(*user)(const struct gen_conn *c);
 	/*

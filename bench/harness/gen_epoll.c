@@ -451,6 +451,18 @@ epoll_listen(struct gen_transport *base, const struct pst_endpoint *at, char *er
 
 /* ---- bytes ---- */
 
+static uint16_t
+epoll_local_port(const struct gen_conn *c)
+{
+	struct sockaddr_storage ss = {0};
+	socklen_t len = sizeof(ss);
+
+	/* The port is at the same place in both families' addresses. */
+	if (getsockname(c->fd, (struct sockaddr *)&ss, &len) != 0)
+		return 0;
+	return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+}
+
 static void
 epoll_set_user(struct gen_conn *c, void *user)
 {
@@ -651,6 +663,7 @@ static const struct gen_transport_ops ops = {
 	.next = epoll_next,
 	.connect = epoll_connect,
 	.listen = epoll_listen,
+	.local_port = epoll_local_port,
 	.set_user = epoll_set_user,
 	.user = epoll_user,
 	.peek = epoll_peek,

@@ -156,22 +156,22 @@ pst_hist_json(const struct pst_hist *h, FILE *out)
 	static const struct {
 		const char *name;
 		double percent;
-	} points[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99_9", 99.9}, {"p99_99", 99.99}};
+	} points[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p999", 99.9}, {"p9999", 99.99}};
 	const unsigned npoints = sizeof(points) / sizeof(points[0]);
 
 	if (h->n == 0) {
-		fputs("{\"n\": 0, \"min\": null, \"mean\": null", out);
+		fputs("{\"n\": 0, \"min_us\": null, \"mean_us\": null", out);
 		for (unsigned i = 0; i < npoints; i++)
-			fprintf(out, ", \"%s\": null", points[i].name);
-		fputs(", \"max\": null, \"clipped\": 0, \"curve\": []}", out);
+			fprintf(out, ", \"%s_us\": null", points[i].name);
+		fputs(", \"max_us\": null, \"clipped\": 0, \"curve\": []}", out);
 		return !ferror(out);
 	}
-	fprintf(out, "{\"n\": %llu, \"min\": %.6g, \"mean\": %.6g", (unsigned long long)h->n,
+	fprintf(out, "{\"n\": %llu, \"min_us\": %.6g, \"mean_us\": %.6g", (unsigned long long)h->n,
 		(double)h->min / NS_PER_US, pst_hist_mean(h) / NS_PER_US);
 	for (unsigned i = 0; i < npoints; i++)
-		fprintf(out, ", \"%s\": %.6g", points[i].name,
+		fprintf(out, ", \"%s_us\": %.6g", points[i].name,
 			(double)pst_hist_percentile(h, points[i].percent) / NS_PER_US);
-	fprintf(out, ", \"max\": %.6g, \"clipped\": %llu", (double)h->max / NS_PER_US,
+	fprintf(out, ", \"max_us\": %.6g, \"clipped\": %llu", (double)h->max / NS_PER_US,
 		(unsigned long long)h->clipped);
 	write_curve(h, out);
 	fputs("}", out);

@@ -65,10 +65,11 @@ uint64_t pst_hist_percentile(const struct pst_hist *h, double percent);
 double pst_hist_mean(const struct pst_hist *h);
 
 /*
- * Writes one JSON object, values in microseconds:
+ * Writes one JSON object:
  *
- *   {"n": 1000, "min": .., "mean": .., "p50": .., "p90": .., "p99": .., "p99_9": ..,
- *    "p99_99": .., "max": .., "clipped": 0, "curve": [[percent, value], ...]}
+ *   {"n": 1000, "min_us": .., "mean_us": .., "p50_us": .., "p90_us": .., "p99_us": ..,
+ *    "p999_us": .., "p9999_us": .., "max_us": .., "clipped": 0,
+ *    "curve": [[percent, microseconds], ...]}
  *
  * The curve has a point wherever the distance to 100 % has halved eight times over
  * (0, 12.5, 25, ... 50, 56.25, ...) until one value is left: enough to draw it, few

@@ -64,4 +64,72 @@
 #ifndef RESULT_H
 #define RESULT_H
 
+#include "hist.h"
+
+#include <jansson.h>
+#include <pst_cycles.h>
+
+#define RESULT_METRICS 24
+#define RESULT_RUNS    64
+
+/* One repetition. */
+struct result_run {
+	double metric[RESULT_METRICS]; /* NAN: unknown */
+	double layer[PST_LAYERS];      /* cycles of one unit */
+	bool disturbed, counted;
+	char why[80];
+};
+
+enum { RESULT_SESSION, RESULT_CONNECT, RESULT_HANDSHAKE, RESULT_MESSAGE, RESULT_LATENCIES };
+
+struct result {
+	char name[96], title[160];
+	const char *unit;
+	uint64_t units;
+	const char *const *metrics; /* names; NULL ends */
+	bool layers;                /* are known */
+	struct {
+		const char *name, *unit; /* NULL: of no sweep */
+		double value;
+	} point;
+	struct result_run runs[RESULT_RUNS];
+	unsigned nruns, repeated;
+	struct pst_hist *turns;                     /* ns; NULL: unknown */
+	struct pst_hist *latency[RESULT_LATENCIES]; /* ns; NULL: unknown */
+};
+
+/* Zeroed, with histograms for what is wanted. False: no memory. */
+bool result_init(struct result *r, bool turns, bool latency);
+void result_fini(struct result *r);
+
+/*
+ * Marks which repetitions count: the undisturbed ones if they are at least half of `want`, else
+ * all. True: enough were undisturbed.
+ */
+bool result_judge(struct result *r, unsigned want);
+
+struct result_summary {
+	double median, min, max;
+	unsigned n; /* 0: unknown */
+};
+/* Over the repetitions that count. metric: index; layer: of layer `metric`. */
+struct result_summary result_metric(const struct result *r, unsigned metric);
+struct result_summary result_layer(const struct result *r, unsigned layer);
+double result_spread(const struct result *r); /* of the first metric; 0.1: 10 % of the median */
+bool result_quiet(const struct result *r, unsigned want);
+
+/* ---- the document ---- */
+
+/* A new document; NULL: no memory. argv is recorded. */
+json_t *result_document(const char *mode, int argc, char *const *argv, const char *driver);
+/* params.name = value (stolen). */
+void result_param(json_t *doc, const char *name, json_t *value);
+void result_add(json_t *doc, const struct result *r, unsigned want);
+/* Adds the end (time, noise of the machine) and writes. False and a text. */
+bool result_write(json_t *doc, const char *path, double seconds, char *err, size_t errlen);
+
+/* ---- for people ---- */
+
+void result_print(const struct result *r, unsigned want);
+
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 const struct pst_cryptodrv *const pst_cryptodrvs[] = {
-	&cryptodrv_sync, &cryptodrv_lcore, &cryptodrv_fault, NULL};
+	&cryptodrv_sync, &cryptodrv_lcore, &cryptodrv_cryptodev, &cryptodrv_fault, NULL};
 
 void *
 cryptodrv_zalloc(size_t bytes)

@@ -3,7 +3,7 @@
  * Another back-end, with faults. For tests, and for operators who want to see what their
  * gateway does when an accelerator misbehaves.
  *
- *   {"driver": "fault", "around": "cores", "seed": 7, "error": 100, "late": 10}
+ *   {"driver": "fault", "around": "cores", "options": {"seed": "7", "error": "100", "late": "10"}}
  *
  * What happens to the k-th operation of a lane depends on the seed, the lane and k alone; what
  * happens to a call of submit on the calls before it. How long a stall lasts is time.
@@ -527,9 +527,9 @@ fault_stats(const struct pst_backend *b, struct pst_cryptodrv_stats *out)
 
 const struct pst_cryptodrv cryptodrv_fault = {
 	.name = "fault",
-	.options =
-		"around, seed, stall, full, partial, delay, drop, error, wrong, reorder, double, "
-		"late, stall_us, delay_us, lost_ms",
+	.options = "seed, stall, full, partial, delay, drop, error, wrong, reorder, double, "
+		   "late, stall_us, delay_us, lost_ms",
+	.wraps = true,
 	.check = fault_check,
 	.open = fault_open,
 	.can = fault_can,

@@ -65,6 +65,12 @@ soft_put(struct soft *s)
 	parked = s;
 }
 
+OSSL_LIB_CTX *
+soft_libctx(struct soft *s)
+{
+	return s->lib;
+}
+
 bool
 soft_can(enum pst_op_form form, enum pst_op_group group, unsigned bits)
 {

@@ -11,6 +11,7 @@
 #define SOFT_H
 
 #include "cryptodrv_impl.h"
+#include <openssl/types.h>
 
 struct soft;
 struct soft_key; /* what these back-ends keep in pst_op_key.priv */
@@ -18,6 +19,7 @@ struct soft_key; /* what these back-ends keep in pst_op_key.priv */
 /* Main or control thread, as open and close. NULL: OpenSSL has no default provider. */
 struct soft *soft_get(void);
 void soft_put(struct soft *s); /* NULL is fine */
+OSSL_LIB_CTX *soft_libctx(struct soft *s);
 
 /* What a CPU can do: every CALL, RSA up to 4096 bits, ECDSA on P-256 and P-384. */
 bool soft_can(enum pst_op_form form, enum pst_op_group group, unsigned bits);

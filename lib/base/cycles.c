@@ -53,7 +53,7 @@ pst_cycles_begin(struct pst_cycles *c)
 		c->longest = 0;
 		c->layer = PST_LAYER_RELAY;
 		c->cpu_ns = cpu_ns();
-		c->mark = pst_tsc();
+		c->began = c->mark = pst_tsc();
 	}
 	pst_cycles_here = c;
 }
@@ -64,12 +64,17 @@ pst_cycles_begin(struct pst_cycles *c)
  */
 #define SLACK_NS 5000
 
+static bool
+is_loss(uint64_t passed, uint64_t ran)
+{
+	return passed > ran + SLACK_NS * pst_tsc_hz() / PST_NS_PER_SEC;
+}
+
 static void
 give_back(struct pst_cycles *c, uint64_t all, uint64_t ran)
 {
 	uint64_t lost = all - ran;
 
-	c->stolen += lost;
 	if (c->longest >= lost) {
 		c->part[c->longest_layer] -= lost;
 		return;
@@ -78,15 +83,17 @@ give_back(struct pst_cycles *c, uint64_t all, uint64_t ran)
 		c->part[i] = (uint64_t)((double)c->part[i] * (double)ran / (double)all);
 }
 
+/* `passed`: TSC from the last turn's accounting to this one's, which may be interrupted too. */
 static void
-settle(struct pst_cycles *c, uint64_t ran_ns)
+settle(struct pst_cycles *c, uint64_t passed, uint64_t ran_ns)
 {
-	uint64_t hz = pst_tsc_hz(), all = 0;
-	uint64_t ran = (uint64_t)((double)ran_ns * (double)hz / 1e9);
+	uint64_t ran = (uint64_t)((double)ran_ns * (double)pst_tsc_hz() / 1e9), all = 0;
 
 	for (unsigned i = 0; i < PST_LAYERS; i++)
 		all += c->part[i];
-	if (all > ran + SLACK_NS * hz / PST_NS_PER_SEC)
+	if (is_loss(passed, ran))
+		c->stolen += passed - ran;
+	if (is_loss(all, ran))
 		give_back(c, all, ran);
 	for (unsigned i = 0; i < PST_LAYERS; i++)
 		c->total[i] += c->part[i];
@@ -96,12 +103,14 @@ settle(struct pst_cycles *c, uint64_t ran_ns)
 		c->turn(c->arg, ran_ns);
 }
 
-/* Begins the next turn; the CPU time since the last one began. */
+/* Ends one turn's account and begins the next: the CPU time, and the TSC that passed. */
 static uint64_t
-next(struct pst_cycles *c)
+next(struct pst_cycles *c, uint64_t *passed)
 {
-	uint64_t ns = cpu_ns(), ran = ns - c->cpu_ns;
+	uint64_t ns = cpu_ns(), ran = ns - c->cpu_ns, t = pst_tsc();
 
+	*passed = t - c->began;
+	c->began = t;
 	c->cpu_ns = ns;
 	return ran;
 }
@@ -111,38 +120,38 @@ clear(struct pst_cycles *c)
 {
 	memset(c->part, 0, sizeof(c->part));
 	c->longest = 0;
+	c->mark = pst_tsc(); /* the accounting is nobody's */
 }
 
 void
 pst_cycles_turn(bool work)
 {
 	struct pst_cycles *c = pst_cycles_here;
-	uint64_t ran;
+	uint64_t ran, passed;
 
 	if (pst_likely(c == NULL))
 		return;
 	(void)pst_cycles_switch(c, PST_LAYER_RELAY);
-	ran = next(c);
+	ran = next(c, &passed);
 	if (work) {
-		settle(c, ran);
+		settle(c, passed, ran);
 	} else {
 		for (unsigned i = 0; i < PST_LAYERS; i++)
 			c->total[PST_LAYER_IDLE] += c->part[i];
 		c->empty_cpu_ns += ran;
 	}
 	clear(c);
-	c->mark = pst_tsc(); /* the accounting is nobody's */
 }
 
 void
 pst_cycles_slept(void)
 {
 	struct pst_cycles *c = pst_cycles_here;
+	uint64_t passed;
 
 	if (pst_likely(c == NULL))
 		return;
 	c->total[PST_LAYER_IDLE] += pst_tsc() - c->mark;
-	c->sleep_cpu_ns += next(c);
+	c->sleep_cpu_ns += next(c, &passed);
 	clear(c);
-	c->mark = pst_tsc();
 }

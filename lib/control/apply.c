@@ -12,7 +12,7 @@
 
 #include "plane.h"
 
-struct part {
+struct part {                /* prepare and abandon: NULL if there is nothing to do */
 	const char *pointer; /* where a fault of prepare is */
 	bool (*prepare)(struct pst_plane *p, const struct pst_config *to, char *err, size_t errlen);
 	void (*commit)(struct pst_plane *p, const struct pst_config *to);
@@ -146,13 +146,33 @@ metrics_abandon(struct pst_plane *p, const struct pst_config *to)
 		pst_logf(p->log, PST_LOG_ERROR, "config", "metrics are off: %s", err);
 }
 
+/* ---- crypto ---- */
+
+/* Back-ends cannot change, so an order that was found good for them is good for the engine. */
+static void
+crypto_commit(struct pst_plane *p, const struct pst_config *to)
+{
+	if (p->deps.engine != NULL && pst_engine_tune(p->deps.engine, &to->crypto.tuning) != PST_OK)
+		pst_logf(p->log, PST_LOG_ERROR, "config", "the crypto engine stays as it was");
+}
+
 /* ---- all ---- */
 
 static const struct part parts[] = {
 	{"/log/file", log_prepare, log_commit, log_abandon},
 	{"/control", control_prepare, control_commit, control_abandon},
 	{"/metrics", metrics_prepare, metrics_commit, metrics_abandon},
+	{"/crypto", NULL, crypto_commit, NULL},
 };
+
+/* The first n. */
+static void
+abandon(struct pst_plane *p, const struct pst_config *to, size_t n)
+{
+	while (n-- > 0)
+		if (parts[n].abandon != NULL)
+			parts[n].abandon(p, to);
+}
 
 bool
 pst_apply_prepare(
@@ -161,11 +181,10 @@ pst_apply_prepare(
 	char err[512] = "";
 
 	for (size_t i = 0; i < PST_COUNT(parts); i++) {
-		if (parts[i].prepare(p, to, err, sizeof(err)))
+		if (parts[i].prepare == NULL || parts[i].prepare(p, to, err, sizeof(err)))
 			continue;
 		pst_config_report_add(report, parts[i].pointer, "%s", err);
-		while (i-- > 0)
-			parts[i].abandon(p, to);
+		abandon(p, to, i);
 		return false;
 	}
 	return true;
@@ -181,6 +200,5 @@ pst_apply_commit(struct pst_plane *p, const struct pst_config *to)
 void
 pst_apply_abandon(struct pst_plane *p, const struct pst_config *to)
 {
-	for (size_t i = PST_COUNT(parts); i-- > 0;)
-		parts[i].abandon(p, to);
+	abandon(p, to, PST_COUNT(parts));
 }

@@ -11,6 +11,7 @@
  *   config_check_tls.c     model, certificates, TLS profiles, actions
  *   config_check_mail.c    listeners, next hops, routes
  *   config_check_policy.c  rules, map, demands that nobody can meet
+ *   config_check_crypto.c  back-ends, the order of them, what a model says about drivers
  */
 #include "config_keys.h"
 

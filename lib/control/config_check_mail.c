@@ -114,6 +114,7 @@ pst_check_listener(struct pst_config_walk *w, const json_t *obj, void *at)
 	check_listener_address(w, obj, l);
 	check_tls_support(w, obj, l);
 	check_listener_tls(w, l);
+	l->has_tickets = pst_said(obj, "tickets");
 	pst_check_labels(w, "hostname", l->hostname);
 	if (l->hostname == NULL && (l->hostname = system_name(w)) == NULL)
 		pst_config_nomem(w);

@@ -2,6 +2,7 @@
 /* Checks of the model, certificates, TLS profiles and actions. See config_check.c. */
 #include "config_keys.h"
 
+#include <pst_tickets.h>
 #include <stdatomic.h>
 
 /* ---- the model ---- */
@@ -124,11 +125,14 @@ pst_check_model(struct pst_config_walk *w, struct pst_config *c)
 	m = find_model(c, c->model);
 	if (m == NULL) {
 		unknown_model(w, c);
-	} else if (!m->pfs_capable) {
+		return;
+	}
+	if (!m->pfs_capable) {
 		gate_profiles(w, c);
 		gate_next_hops(w, c);
 		gate_listeners(w, c);
 	}
+	pst_gate_crypto(w, c, m);
 }
 
 /* ---- certificates ---- */
@@ -140,6 +144,19 @@ pst_check_certificate(struct pst_config_walk *w, const json_t *obj, void *at)
 
 	if (!pst_said(obj, "key"))
 		c->key = c->chain;
+}
+
+/* ---- ticket keys ---- */
+
+void
+pst_check_ticket_keys(struct pst_config_walk *w, const json_t *obj, void *at)
+{
+	const struct pst_config_ticket_keys *k = at;
+
+	/* The keys of one lifetime are all in memory. */
+	if (k->lifetime_s > (uint64_t)k->rotate_s * PST_TICKETS_PER_LIFE)
+		pst_config_fault(
+			w, "lifetime", "is more than %d times \"rotate\"", PST_TICKETS_PER_LIFE);
 }
 
 /* ---- profiles ---- */

@@ -9,6 +9,7 @@
  *   config_keys_tls.c     models, certificates, TLS profiles, actions
  *   config_keys_mail.c    listeners, next hops, routes
  *   config_keys_policy.c  policy
+ *   config_keys_crypto.c  crypto
  */
 #include "config_build.h"
 #include "config_rows.h"
@@ -270,8 +271,8 @@ static const struct pst_key_type dns_type = {
 
 static const struct pst_key root_keys[] = {{UINT("version", pst_config, version, 1, 1, 1), REQUIRED,
 						   .help = "Version of this format: 1."},
-	{OBJECT("dataplane", pst_config, dataplane, dataplane_type), REQUIRED,
-		.help = "Cores, memory, network ports, TCP. Changes need a restart."},
+	{OBJECT("dataplane", pst_config, dataplane, dataplane_type), REQUIRED, RESTART,
+		.help = "Cores, memory, network ports, TCP."},
 	{OBJECT("log", pst_config, log, log_type), .help = "The log."},
 	{OBJECT("control", pst_config, control, control_type), .help = "The control socket."},
 	{OBJECT("metrics", pst_config, metrics, metrics_type),
@@ -286,6 +287,8 @@ static const struct pst_key root_keys[] = {{UINT("version", pst_config, version,
 		.help = "What models of the gateway can do, by name."},
 	{MAP("certificates", pst_config, certificates, ncertificates, pst_type_certificate),
 		.help = "Own certificates by name."},
+	{OBJECT("ticket_keys", pst_config, ticket_keys, pst_type_ticket_keys),
+		.help = "The keys of session tickets sent to clients."},
 	{MAP("tls_profiles", pst_config, profiles, nprofiles, pst_type_profile),
 		.predefined = PREDEFINED_PROFILES,
 		.help = "How TLS is spoken with clients, by name."},
@@ -299,6 +302,9 @@ static const struct pst_key root_keys[] = {{UINT("version", pst_config, version,
 		.help = "Which next hop takes which recipients."},
 	{OBJECT("policy", pst_config, policy, pst_type_policy),
 		.help = "Who must encrypt, and how well."},
-	{LATER("crypto"), .help = "Crypto engines."}, {NULL}};
+	{OBJECT("crypto", pst_config, crypto, pst_type_crypto),
+		.help = "Who does private-key operations and key exchanges; without back-ends each "
+			"worker does its own."},
+	{NULL}};
 const struct pst_key_type pst_config_type = {
 	"configuration", sizeof(struct pst_config), root_keys, pst_check_whole};

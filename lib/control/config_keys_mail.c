@@ -50,6 +50,9 @@ static const struct pst_key listener_keys[] = {
 	{REF("action", pst_config_listener, action, pst_type_action), REQUIRED,
 		.help = "The action that says how TLS is treated; `standard` and `plain` are "
 			"predefined."},
+	{UINT("tickets", pst_config_listener, tickets, 0, 2, 0), .absent = "the TLS profile's",
+		.help = "Session tickets sent here, whatever the profile says; its "
+			"`tickets_except` counts here too."},
 	{TEXT("hostname", pst_config_listener, hostname, pst_form_host, 253),
 		.absent = "the system's name",
 		.help = "Own name in the greeting, EHLO and `Received`."},

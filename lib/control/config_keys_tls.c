@@ -23,6 +23,13 @@ static const struct pst_key model_keys[] = {
 			"`none` is an error."},
 	{UINT("ocsp_cache", pst_config_model, ocsp_cache, 300, 3000, 300),
 		.help = "OCSP responses it keeps."},
+	{TEXTS("crypto_forbid", pst_config_model, crypto_forbid, ncrypto_forbid, pst_form_driver,
+		 32, 16),
+		.help = "Drivers that no back-end of `crypto` may have; `named` forbids "
+			"`crypto.named`."},
+	{TEXT("crypto_require", pst_config_model, crypto_require, pst_form_driver, 32),
+		.help = "A driver of which `crypto` has to have a back-end, in use; `named`: "
+			"`crypto.named` has to be there."},
 	{NULL}};
 const struct pst_key_type pst_type_model = {
 	"model", sizeof(struct pst_config_model), model_keys, .names = &pst_form_name};
@@ -38,6 +45,22 @@ static const struct pst_key certificate_keys[] = {
 const struct pst_key_type pst_type_certificate = {"certificate",
 	sizeof(struct pst_config_certificate), certificate_keys, pst_check_certificate,
 	&pst_form_name};
+
+/* ---- ticket keys ---- */
+
+static const struct pst_key ticket_keys_keys[] = {
+	{UINT("rotate", pst_config_ticket_keys, rotate_s, 60, 604800, 3600), .unit = "s",
+		.help = "How long a key encrypts before another one takes over; without `file`."},
+	{UINT("lifetime", pst_config_ticket_keys, lifetime_s, 60, 604800, 3600), .unit = "s",
+		.help = "How long a ticket is good, and a key that no longer encrypts is kept; at "
+			"most 30 times `rotate`."},
+	{FILENAME("file", pst_config_ticket_keys, file), .absent = "own random keys",
+		.help = "File of keys that several gateways share: one a line, 160 hexadecimal "
+			"digits; the first encrypts, all decrypt. Mode 0600; read at each change "
+			"of the configuration."},
+	{NULL}};
+const struct pst_key_type pst_type_ticket_keys = {"ticket keys",
+	sizeof(struct pst_config_ticket_keys), ticket_keys_keys, pst_check_ticket_keys};
 
 /* ---- profiles ---- */
 
@@ -69,7 +92,11 @@ static const struct pst_key profile_keys[] = {
 		.help = "Certificates to choose from by server name and key type; the first is the "
 			"default."},
 	{UINT("tickets", pst_config_tls_profile, tickets, 0, 2, 0),
-		.help = "Session tickets sent after a handshake."},
+		.help = "Session tickets sent after a handshake. 0: none, and none is taken."},
+	{PREFIXES(
+		 "tickets_except", pst_config_tls_profile, tickets_except, ntickets_except, 0, 256),
+		.help = "Networks of clients that get no tickets, and whose tickets are not "
+			"taken: some large senders break on them."},
 	{BOOL("strict_names", pst_config_tls_profile, strict_names, false),
 		.help = "Refuse a client that names a server of which no certificate has the name; "
 			"it may still name none. A sender that does not verify may then come in "

@@ -55,6 +55,56 @@ lint_profile(struct pst_config_walk *w, const struct pst_config_tls_profile *p, 
 		warn(w, "client_ca_file", "%s", UNUSED_CA);
 }
 
+/* ---- tickets ---- */
+
+static int
+profile_of(const struct pst_config *c, const struct pst_config_listener *l)
+{
+	const struct pst_config_action *a = &c->actions[l->action];
+
+	if (l->tls == PST_CONFIG_TLS_NONE || !a->inspect)
+		return -1;
+	return l->tls == PST_CONFIG_TLS_IMPLICIT ? a->implicit_profile : a->starttls_profile;
+}
+
+/* Does a listener send tickets, under this profile (-1: any)? */
+static bool
+sends_tickets(const struct pst_config *c, int profile)
+{
+	for (unsigned i = 0; i < c->nlisteners; i++) {
+		const struct pst_config_listener *l = &c->listeners[i];
+		int p = profile_of(c, l);
+
+		if (p >= 0 && (profile < 0 || p == profile) &&
+			(l->has_tickets ? l->tickets : c->profiles[p].tickets) > 0)
+			return true;
+	}
+	return false;
+}
+
+#define NO_TICKETS "has no effect: no listener sends session tickets"
+
+static void
+lint_tickets(struct pst_config_walk *w, const struct pst_config *c)
+{
+	size_t was;
+
+	if (c->ticket_keys.file != NULL && !sends_tickets(c, -1)) {
+		was = pst_config_enter(w, "ticket_keys");
+		warn(w, "file", NO_TICKETS);
+		pst_config_leave(w, was);
+	}
+	was = pst_config_enter(w, "tls_profiles");
+	for (unsigned i = 0; i < c->nprofiles; i++) {
+		size_t elem = pst_config_enter(w, c->profiles[i].name);
+
+		if (c->profiles[i].ntickets_except > 0 && !sends_tickets(c, (int)i))
+			warn(w, "tickets_except", NO_TICKETS " under this profile");
+		pst_config_leave(w, elem);
+	}
+	pst_config_leave(w, was);
+}
+
 static void
 lint_next_hop(struct pst_config_walk *w, const struct pst_config_next_hop *h, bool capable)
 {
@@ -102,6 +152,8 @@ lint_listener(struct pst_config_walk *w, const struct pst_config *c,
 			"\"tls_action\": \"drop\" in action \"%s\": every connection to port %u is "
 			"reset",
 			a->name, l->at.port);
+	if (l->has_tickets && l->tickets > 0 && profile_of(c, l) < 0)
+		warn(w, "tickets", "has no effect: no TLS here");
 	if (must && (!a->inspect || l->tls == PST_CONFIG_TLS_NONE))
 		warn(w, a->inspect ? "tls" : "action",
 			"no TLS here, so senders whose encryption is required are always refused "
@@ -182,6 +234,84 @@ lint_maps(struct pst_config_walk *w, const struct pst_config *c)
 	pst_config_leave(w, was);
 }
 
+/* ---- crypto ---- */
+
+static bool
+is_used(const struct pst_config_crypto *c, unsigned backend)
+{
+	for (unsigned k = 0; k < PST_OP_KINDS; k++)
+		for (unsigned i = 0; i < c->tuning.nroutes[k]; i++)
+			if (c->tuning.routes[k][i] == backend)
+				return true;
+	for (unsigned i = 0; i < c->nbackends; i++)
+		if (pst_same_text(c->backends[i].around, c->backends[backend].name))
+			return true;
+	return false;
+}
+
+/* Two threads that poll on one core: right on a machine that has no other, else hardly meant. */
+static const char *
+core_user(const struct pst_config *c, unsigned backend, unsigned core)
+{
+	for (unsigned i = 0; i < PST_MIN(c->dataplane.ncores, c->dataplane.workers); i++)
+		if (c->dataplane.cores[i] == core)
+			return "a worker";
+	for (unsigned b = 0; b < backend; b++)
+		for (unsigned i = 0; i < c->crypto.backends[b].ncores; i++)
+			if (c->crypto.backends[b].cores[i] == core)
+				return "another back-end";
+	return NULL;
+}
+
+static void
+lint_backend(struct pst_config_walk *w, const struct pst_config *c, unsigned b)
+{
+	const struct pst_config_crypto_backend *back = &c->crypto.backends[b];
+	char key[24];
+
+	if (!is_used(&c->crypto, b))
+		warn(w, "driver", "has no effect: no operation goes to \"%s\"", back->name);
+	for (unsigned i = 0; i < back->ncores; i++) {
+		const char *user = core_user(c, b, back->cores[i]);
+
+		snprintf(key, sizeof(key), "cores/%u", i);
+		if (user != NULL)
+			warn(w, key, "%s has core %u too: they share it", user, back->cores[i]);
+	}
+}
+
+/* "sync" does what is left: nothing reaches what stands behind it. */
+static void
+lint_order(struct pst_config_walk *w, const struct pst_config_crypto_order *order, const char *name)
+{
+	char key[80];
+
+	for (unsigned i = 0; i + 1 < order->n; i++) {
+		snprintf(key, sizeof(key), "operations/%s/%u", name, i + 1);
+		if (strcmp(order->names[i], PST_CRYPTO_SYNC) == 0)
+			warn(w, key,
+				"has no effect behind \"" PST_CRYPTO_SYNC
+				"\", which does everything");
+	}
+}
+
+static void
+lint_crypto(struct pst_config_walk *w, const struct pst_config *c)
+{
+	size_t was = pst_config_enter(w, "crypto"), map = pst_config_enter(w, "backends"), one;
+
+	for (unsigned b = 0; b < c->crypto.nbackends; b++) {
+		one = pst_config_enter(w, c->crypto.backends[b].name);
+		lint_backend(w, c, b);
+		pst_config_leave(w, one);
+	}
+	pst_config_leave(w, map);
+	lint_order(w, &c->crypto.usual, pst_operation_keys[0].name);
+	for (unsigned k = 0; k < PST_OP_KINDS; k++)
+		lint_order(w, &c->crypto.order[k], pst_operation_keys[1 + k].name);
+	pst_config_leave(w, was);
+}
+
 static void
 relay_warning(void *report, const char *pointer, const char *text)
 {
@@ -196,6 +326,7 @@ pst_config_lint(const struct pst_config *c, struct pst_config_report *report)
 	size_t was;
 
 	lint_maps(&w, c);
+	lint_tickets(&w, c);
 	was = pst_config_enter(&w, "listeners");
 	for (unsigned i = 0; i < c->nlisteners; i++) {
 		size_t elem = pst_config_enter_index(&w, c->listeners[i].item);
@@ -204,5 +335,6 @@ pst_config_lint(const struct pst_config *c, struct pst_config_report *report)
 	}
 	pst_config_leave(&w, was);
 	lint_policy(&w, c);
+	lint_crypto(&w, c);
 	(void)pst_relay_lint(c, relay_warning, report);
 }

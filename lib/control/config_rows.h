@@ -60,6 +60,7 @@
 #define REFUSED(key) .name = key, .kind = PST_KEY_REFUSED
 #define NEVER(key)   .name = key, .kind = PST_KEY_NEVER
 #define REQUIRED     .required = true
+#define RESTART      .restart = true
 
 #define DAY 86400000u /* ms */
 

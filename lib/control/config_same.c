@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Are two configurations the same in a section? Follows the tables, so that what is
- * compared is what was meant: a default written out is no change, nor is a comment.
+ * Are two configurations the same in what is fixed at start? Follows the tables, so that
+ * what is compared is what was meant: a default written out is no change, nor is a comment.
  */
 #include "config_walk.h"
 
@@ -13,6 +13,7 @@ struct same {
 	pst_config_different *report;
 	void *arg;
 	unsigned n;
+	bool fixed; /* inside a row that is */
 	size_t len;
 	char pointer[1024];
 };
@@ -124,43 +125,87 @@ same_leaf(const struct pst_key *k, const char *a, const char *b)
 	}
 }
 
+static size_t
+enter(struct same *s, const char *key)
+{
+	size_t was = s->len;
+
+	s->len = pst_config_pointer_add(s->pointer, s->len, sizeof(s->pointer), key, strlen(key));
+	return was;
+}
+
+static void
+leave(struct same *s, size_t len)
+{
+	s->pointer[s->len = len] = '\0';
+}
+
+static void
+differs(struct same *s)
+{
+	s->report(s->arg, s->pointer);
+	s->n++;
+}
+
+/* Element i of an array or a map. */
+static const char *
+element(const struct pst_key *k, const char *at, unsigned i)
+{
+	return text_at(at + k->offset) + i * k->type->size;
+}
+
 static void
 same_array(struct same *s, const struct pst_key *k, const char *a, const char *b)
 {
 	unsigned na = count_at(k, a), nb = count_at(k, b);
-	size_t was = s->len, size = k->type->size;
 	char index[24];
 
 	for (unsigned i = 0; i < PST_MIN(na, nb); i++) {
 		snprintf(index, sizeof(index), "%u", i);
-		s->len = pst_config_pointer_add(
-			s->pointer, s->len, sizeof(s->pointer), index, strlen(index));
-		same_members(s, k->type, text_at(a + k->offset) + i * size,
-			text_at(b + k->offset) + i * size);
-		s->pointer[s->len = was] = '\0';
+		size_t was = enter(s, index);
+		same_members(s, k->type, element(k, a, i), element(k, b, i));
+		leave(s, was);
 	}
-	if (na != nb) {
-		s->report(s->arg, s->pointer);
-		s->n++;
+	if (na != nb)
+		differs(s);
+}
+
+/* What refers to an element of a map does so by its place: another order is another map. */
+static void
+same_map(struct same *s, const struct pst_key *k, const char *a, const char *b)
+{
+	unsigned n = count_at(k, a);
+	bool same = n == count_at(k, b);
+
+	for (unsigned i = 0; same && i < n; i++)
+		same = same_text(text_at(element(k, a, i)), text_at(element(k, b, i)));
+	if (!same)
+		differs(s);
+	for (unsigned i = 0; same && i < n; i++) {
+		size_t was = enter(s, text_at(element(k, a, i)));
+		same_members(s, k->type, element(k, a, i), element(k, b, i));
+		leave(s, was);
 	}
 }
 
 static void
 same_member(struct same *s, const struct pst_key *k, const char *a, const char *b)
 {
-	size_t was = s->len;
+	size_t was = enter(s, k->name);
+	bool outside = !s->fixed;
 
-	s->len = pst_config_pointer_add(
-		s->pointer, s->len, sizeof(s->pointer), k->name, strlen(k->name));
-	if (k->kind == PST_KEY_OBJECT) {
+	s->fixed |= k->restart;
+	/* Elements have no row of their own that is fixed. */
+	if (k->kind == PST_KEY_OBJECT)
 		same_members(s, k->type, a + k->offset, b + k->offset);
-	} else if (k->kind == PST_KEY_ARRAY || k->kind == PST_KEY_MAP) {
+	else if (s->fixed && k->kind == PST_KEY_ARRAY)
 		same_array(s, k, a, b);
-	} else if (!same_leaf(k, a, b)) {
-		s->report(s->arg, s->pointer);
-		s->n++;
-	}
-	s->pointer[s->len = was] = '\0';
+	else if (s->fixed && k->kind == PST_KEY_MAP)
+		same_map(s, k, a, b);
+	else if (s->fixed && !same_leaf(k, a, b))
+		differs(s);
+	s->fixed = !outside;
+	leave(s, was);
 }
 
 static void
@@ -171,13 +216,11 @@ same_members(struct same *s, const struct pst_key_type *type, const char *a, con
 }
 
 unsigned
-pst_config_compare(const struct pst_config *a, const struct pst_config *b, const char *section,
+pst_config_compare(const struct pst_config *a, const struct pst_config *b,
 	pst_config_different *report, void *arg)
 {
 	struct same s = {.report = report, .arg = arg};
 
-	for (const struct pst_key *k = pst_config_type.keys; k->name != NULL; k++)
-		if (strcmp(k->name, section) == 0)
-			same_member(&s, k, (const char *)a, (const char *)b);
+	same_members(&s, &pst_config_type, (const char *)a, (const char *)b);
 	return s.n;
 }

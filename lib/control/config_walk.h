@@ -61,6 +61,7 @@ struct pst_key {
 	const char *name; /* NULL ends the table */
 	enum pst_key_kind kind;
 	bool required;
+	bool restart;  /* fixed at start, and all below it: a pushed change is refused */
 	uint32_t size; /* of the member that holds a number */
 	size_t offset; /* of the member in its struct */
 	size_t count;  /* of the unsigned that counts array elements */
@@ -125,12 +126,13 @@ struct pst_config *pst_config_from_json(
 	json_t *root, const char *path, struct pst_config_report *report);
 
 /*
- * Calls report for every key of a section ("dataplane") that differs in meaning, with
- * its pointer; for an array of another length with the array's. Returns how many.
+ * Calls report for every key that is fixed at start and differs in meaning, with its
+ * pointer; for an array of another length, or a map with other names or another order, with
+ * that one's. Returns how many.
  */
 typedef void pst_config_different(void *arg, const char *pointer);
 unsigned pst_config_compare(const struct pst_config *a, const struct pst_config *b,
-	const char *section, pst_config_different *report, void *arg);
+	pst_config_different *report, void *arg);
 
 /* A fault of the current object (key NULL) or of a key in it ("hosts", "hosts/0/port"). */
 void pst_config_fault(struct pst_config_walk *w, const char *key, const char *fmt, ...)

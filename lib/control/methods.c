@@ -104,6 +104,8 @@ help(struct pst_rpc_call *c)
 const struct pst_rpc_method pst_rpc_methods[] = {
 	{"status", pst_method_status, "what runs: versions, ports, listeners, workers, sessions"},
 	{"stats", pst_method_stats, "every counter, in total and by worker"},
+	{"crypto.show", pst_method_crypto,
+		"the crypto engine: back-ends, who does which operations, pools"},
 	{"config.show", pst_method_show, "the running configuration"},
 	{"config.check", pst_method_check, "judges a configuration; nothing changes",
 		PARAMS("config", "text")},

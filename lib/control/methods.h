@@ -17,6 +17,7 @@ pst_method pst_method_edit;                                    /* methods_edit.c
 pst_method pst_method_rules, pst_method_profiles, pst_method_profile, pst_method_actions,
 	pst_method_action, pst_method_lists, pst_method_map;               /* methods_policy.c */
 pst_method pst_method_explain, pst_method_broken, pst_method_broken_flush; /* methods_explain.c */
+pst_method pst_method_crypto;                                              /* crypto.c */
 pst_method pst_method_subscribe, pst_method_unsubscribe;                   /* follow.c */
 
 /* "error", "warn", "info", "debug": by enum pst_log_level; NULL ends. */

@@ -50,6 +50,18 @@ read_heap(struct pst_metrics_input *in)
 	in->hugepages = rte_eal_has_hugepages() != 0;
 }
 
+static void
+read_engine(const struct pst_engine *e, struct pst_metrics_input *in)
+{
+	in->nbackends = e != NULL ? pst_engine_nbackends(e) : 0;
+	for (unsigned i = 0; i < in->nbackends; i++) {
+		struct pst_metrics_backend *b = &in->backends[i];
+
+		snprintf(b->name, sizeof(b->name), "%s", pst_engine_backend(e, i)->conf.name);
+		pst_engine_backend_stats(e, i, &b->s);
+	}
+}
+
 /* What control said, with a copy of the certificates for the caller to free. */
 static struct pst_metrics_cert *
 read_control(struct pst_metrics *m, struct pst_metrics_input *in)
@@ -97,6 +109,7 @@ render(void *arg, enum pst_metrics_format format, size_t *len)
 	pst_relay_memory(m->deps.relay, &in.memory);
 	pst_relay_names(m->deps.relay, &in.names, &in.names_cached, &in.names_open);
 	read_heap(&in);
+	read_engine(m->deps.engine, &in);
 	certs = read_control(m, &in);
 	if (certs != NULL)
 		text = pst_metrics_text(&in, format, len);

@@ -17,6 +17,12 @@ struct pst_metrics_cert {
 	int64_t not_after; /* seconds since the epoch; 0: not known */
 };
 
+/* A back-end of the crypto engine, as it counts itself. */
+struct pst_metrics_backend {
+	char name[72]; /* of the configuration */
+	struct pst_cryptodrv_stats s;
+};
+
 /* Everything that is told, at one moment. Arrays and strings are the caller's. */
 struct pst_metrics_input {
 	const char *version, *crypto_library, *dpdk;
@@ -33,6 +39,8 @@ struct pst_metrics_input {
 	bool hugepages;
 	unsigned ncerts;
 	const struct pst_metrics_cert *certs;
+	unsigned nbackends; /* in the order of struct pst_lane_stats */
+	struct pst_metrics_backend backends[PST_ENGINE_BACKENDS];
 	unsigned nworkers;
 	const struct pst_worker_stats *workers;
 };

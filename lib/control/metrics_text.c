@@ -12,21 +12,19 @@
  * anything a peer sent. docs/metrics.md has the list.
  */
 #include "metrics_int.h"
+#include "metrics_put.h"
+#include "stats.h"
 
 #include <inttypes.h>
+#include <pst_cycles.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-struct out {
-	char *p; /* NULL: memory was short, and nothing is written any more */
-	size_t n, cap;
-	enum pst_metrics_format format;
-};
-
-static void PST_PRINTF(2, 3) put(struct out *o, const char *fmt, ...)
+void
+pst_put(struct pst_out *o, const char *fmt, ...)
 {
 	va_list ap;
 	char *more;
@@ -56,8 +54,8 @@ static void PST_PRINTF(2, 3) put(struct out *o, const char *fmt, ...)
  * A label's value between its quotes. OpenMetrics 1.0: "escaped-char: \n, \", \\", the rest
  * is UTF-8; ours is ASCII, and anything else becomes a question mark.
  */
-static const char *
-escaped(const char *value, char buf[160])
+const char *
+pst_escaped(const char *value, char buf[160])
 {
 	size_t n = 0;
 
@@ -72,11 +70,9 @@ escaped(const char *value, char buf[160])
 
 /* ---- families ---- */
 
-enum type { COUNTER, GAUGE, HISTOGRAM, INFO };
-
 /* HELP and TYPE of a family. The samples that follow are all there is of it. */
-static void
-family(struct out *o, enum type type, const char *name, const char *help)
+void
+pst_family(struct pst_out *o, enum pst_family_type type, const char *name, const char *help)
 {
 	static const char *const types[] = {"counter", "gauge", "histogram", "info"};
 	const char *suffix = "", *word = types[type];
@@ -87,75 +83,90 @@ family(struct out *o, enum type type, const char *name, const char *help)
 		suffix = "_info";
 		word = "gauge";
 	}
-	put(o, "# HELP postern_%s%s %s\n", name, suffix, help);
-	put(o, "# TYPE postern_%s%s %s\n", name, suffix, word);
+	pst_put(o, "# HELP postern_%s%s %s\n", name, suffix, help);
+	pst_put(o, "# TYPE postern_%s%s %s\n", name, suffix, word);
 }
 
 static void
-gauge(struct out *o, const char *name, const char *help, uint64_t value)
+gauge(struct pst_out *o, const char *name, const char *help, uint64_t value)
 {
-	family(o, GAUGE, name, help);
-	put(o, "postern_%s %" PRIu64 "\n", name, value);
+	pst_family(o, GAUGE, name, help);
+	pst_put(o, "postern_%s %" PRIu64 "\n", name, value);
 }
 
 static void
-counter(struct out *o, const char *name, const char *help, uint64_t value)
+counter(struct pst_out *o, const char *name, const char *help, uint64_t value)
 {
-	family(o, COUNTER, name, help);
-	put(o, "postern_%s_total %" PRIu64 "\n", name, value);
+	pst_family(o, COUNTER, name, help);
+	pst_put(o, "postern_%s_total %" PRIu64 "\n", name, value);
 }
 
 /* A number that each worker has, at `offset` of its statistics. */
-static void
-by_worker(struct out *o, const struct pst_metrics_input *in, enum type type, const char *name,
-	const char *help, size_t offset)
+void
+pst_by_worker(struct pst_out *o, const struct pst_metrics_input *in, enum pst_family_type type,
+	const char *name, const char *help, size_t offset)
 {
 	uint64_t v;
 
-	family(o, type, name, help);
+	pst_family(o, type, name, help);
 	for (unsigned w = 0; w < in->nworkers; w++) {
 		memcpy(&v, (const char *)&in->workers[w] + offset, sizeof(v));
-		put(o, "postern_%s%s{worker=\"%u\"} %" PRIu64 "\n", name,
+		pst_put(o, "postern_%s%s{worker=\"%u\"} %" PRIu64 "\n", name,
 			type == COUNTER ? "_total" : "", w, v);
+	}
+}
+
+/* The same for a time, of which `unit` make a second. */
+static void
+seconds_by_worker(struct pst_out *o, const struct pst_metrics_input *in, const char *name,
+	const char *help, size_t offset, uint64_t unit)
+{
+	uint64_t v;
+
+	pst_family(o, COUNTER, name, help);
+	for (unsigned w = 0; w < in->nworkers; w++) {
+		memcpy(&v, (const char *)&in->workers[w] + offset, sizeof(v));
+		pst_put(o, "postern_%s_total{worker=\"%u\"} %.6f\n", name, w,
+			(double)v / (double)unit);
 	}
 }
 
 /* ---- the process ---- */
 
 static void
-build_info(struct out *o, const struct pst_metrics_input *in)
+build_info(struct pst_out *o, const struct pst_metrics_input *in)
 {
 	char version[160], crypto[160], dpdk[160];
 
-	family(o, INFO, "build", "Versions of Postern and of the libraries it runs with");
-	put(o, "postern_build_info{version=\"%s\",openssl=\"%s\",dpdk=\"%s\"} 1\n",
-		escaped(in->version, version), escaped(in->crypto_library, crypto),
-		escaped(in->dpdk, dpdk));
+	pst_family(o, INFO, "build", "Versions of Postern and of the libraries it runs with");
+	pst_put(o, "postern_build_info{version=\"%s\",openssl=\"%s\",dpdk=\"%s\"} 1\n",
+		pst_escaped(in->version, version), pst_escaped(in->crypto_library, crypto),
+		pst_escaped(in->dpdk, dpdk));
 }
 
 static void
-configuration(struct out *o, const struct pst_metrics_input *in)
+configuration(struct pst_out *o, const struct pst_metrics_input *in)
 {
 	char name[160];
 
 	gauge(o, "config_generation", "Generation of the running configuration; 1 is the first",
 		in->generation);
-	family(o, COUNTER, "config_reload", "Configurations pushed, by what became of them");
-	put(o, "postern_config_reload_total{result=\"ok\"} %" PRIu64 "\n", in->reloads);
-	put(o, "postern_config_reload_total{result=\"refused\"} %" PRIu64 "\n",
+	pst_family(o, COUNTER, "config_reload", "Configurations pushed, by what became of them");
+	pst_put(o, "postern_config_reload_total{result=\"ok\"} %" PRIu64 "\n", in->reloads);
+	pst_put(o, "postern_config_reload_total{result=\"refused\"} %" PRIu64 "\n",
 		in->reloads_refused);
 	gauge(o, "config_last_reload_refused",
 		"1 if the last configuration that was pushed was refused", in->last_reload_refused);
-	family(o, GAUGE, "cert_not_after_seconds",
+	pst_family(o, GAUGE, "cert_not_after_seconds",
 		"End of validity of a configured certificate, seconds since the epoch");
 	for (unsigned i = 0; i < in->ncerts; i++)
 		if (in->certs[i].not_after != 0)
-			put(o, "postern_cert_not_after_seconds{name=\"%s\"} %" PRId64 "\n",
-				escaped(in->certs[i].name, name), in->certs[i].not_after);
+			pst_put(o, "postern_cert_not_after_seconds{name=\"%s\"} %" PRId64 "\n",
+				pst_escaped(in->certs[i].name, name), in->certs[i].not_after);
 }
 
 static void
-process(struct out *o, const struct pst_metrics_input *in)
+process(struct pst_out *o, const struct pst_metrics_input *in)
 {
 	build_info(o, in);
 	gauge(o, "start_time_seconds", "When the gateway started, seconds since the epoch",
@@ -180,7 +191,7 @@ process(struct out *o, const struct pst_metrics_input *in)
 /* ---- workers ---- */
 
 static void
-tcp_usage(struct out *o, const struct pst_metrics_input *in)
+tcp_usage(struct pst_out *o, const struct pst_metrics_input *in)
 {
 	static const struct {
 		const char *name, *help;
@@ -198,26 +209,43 @@ tcp_usage(struct out *o, const struct pst_metrics_input *in)
 	uint32_t v;
 
 	for (unsigned i = 0; i < PST_COUNT(rows); i++) {
-		family(o, GAUGE, rows[i].name, rows[i].help);
+		pst_family(o, GAUGE, rows[i].name, rows[i].help);
 		for (unsigned w = 0; w < in->nworkers; w++) {
 			memcpy(&v, (const char *)&in->workers[w].usage + rows[i].offset, sizeof(v));
-			put(o, "postern_%s{worker=\"%u\"} %" PRIu32 "\n", rows[i].name, w, v);
+			pst_put(o, "postern_%s{worker=\"%u\"} %" PRIu32 "\n", rows[i].name, w, v);
 		}
 	}
 }
 
 static void
-gauges(struct out *o, const struct pst_metrics_input *in)
+gauges(struct pst_out *o, const struct pst_metrics_input *in)
 {
 #define AT(member) offsetof(struct pst_worker_stats, member)
-	by_worker(o, in, GAUGE, "sessions_live", "Client sessions now", AT(live_sessions));
-	by_worker(o, in, GAUGE, "pooled_connections",
+	pst_by_worker(o, in, GAUGE, "sessions_live", "Client sessions now", AT(live_sessions));
+	pst_by_worker(o, in, GAUGE, "pooled_connections",
 		"Connections to next hops kept for the next message", AT(pooled_connections));
-	by_worker(o, in, GAUGE, "mbufs_in_use", "Packet buffers in use", AT(mbufs_in_use));
-	by_worker(o, in, GAUGE, "mbufs_limit", "Packet buffers there are", AT(mbufs_total));
+	pst_by_worker(o, in, GAUGE, "mbufs_in_use", "Packet buffers in use", AT(mbufs_in_use));
+	pst_by_worker(o, in, GAUGE, "mbufs_limit", "Packet buffers there are", AT(mbufs_total));
 	tcp_usage(o, in);
-	by_worker(o, in, COUNTER, "worker_loops", "Turns of the worker's loop", AT(loops));
-	by_worker(o, in, COUNTER, "worker_busy_loops", "Turns that found work", AT(busy_loops));
+	pst_by_worker(o, in, COUNTER, "worker_loops", "Turns of the worker's loop", AT(loops));
+	pst_by_worker(o, in, COUNTER, "worker_busy_loops", "Turns that found work", AT(busy_loops));
+}
+
+static void
+worker_time(struct pst_out *o, const struct pst_metrics_input *in)
+{
+	uint64_t hz = pst_tsc_hz(), ns = PST_NS_PER_SEC;
+
+	seconds_by_worker(o, in, "worker_busy_seconds",
+		"Time in turns that found work, by the processor's counter", AT(time.busy), hz);
+	seconds_by_worker(o, in, "worker_empty_seconds", "Time in polls that found nothing",
+		AT(time.empty), hz);
+	seconds_by_worker(
+		o, in, "worker_asleep_seconds", "Time asleep, as it passed", AT(time.asleep), hz);
+	seconds_by_worker(o, in, "worker_sleep_cpu_seconds",
+		"CPU time of going to sleep and waking, from samples", AT(time.sleep_cpu_ns), ns);
+	seconds_by_worker(o, in, "worker_cpu_seconds",
+		"CPU time of the worker's thread, as the system has it", AT(time.cpu_ns), ns);
 }
 
 /* A counter's family as its library's table has it; "bytes sent" begins a sentence here. */
@@ -232,20 +260,20 @@ described(const struct pst_counter_desc *desc, const char *lib, char name[96], c
 
 /* All counters of one library that workers have. */
 static void
-counters(struct out *o, const struct pst_metrics_input *in, const char *lib,
+counters(struct pst_out *o, const struct pst_metrics_input *in, const char *lib,
 	const struct pst_counter_desc *desc, size_t base)
 {
 	char name[96], help[160];
 
 	for (; desc->name != NULL; desc++) {
 		described(desc, lib, name, help);
-		by_worker(o, in, COUNTER, name, help, base + desc->offset);
+		pst_by_worker(o, in, COUNTER, name, help, base + desc->offset);
 	}
 }
 
 /* DNS is asked by one thread for all workers. */
 static void
-names(struct out *o, const struct pst_metrics_input *in)
+names(struct pst_out *o, const struct pst_metrics_input *in)
 {
 	char name[96], help[160];
 	uint64_t v;
@@ -281,14 +309,14 @@ sum_labels(const struct pst_metrics_input *in, struct pst_relay_labels *sum)
 }
 
 static void
-handshakes(struct out *o, const struct pst_relay_labels *l)
+handshakes(struct pst_out *o, const struct pst_relay_labels *l)
 {
-	family(o, COUNTER, "handshakes", "TLS handshakes finished");
+	pst_family(o, COUNTER, "handshakes", "TLS handshakes finished");
 	for (unsigned leg = 0; leg < PST_LEGS; leg++)
 		for (unsigned v = 0; v < 2; v++)
 			for (unsigned c = 0; c < PST_CIPHERS; c++)
 				for (unsigned r = 0; r < 2; r++)
-					put(o,
+					pst_put(o,
 						"postern_handshakes_total{leg=\"%s\",version=\"%"
 						"s\","
 						"cipher=\"%s\",resumed=\"%u\"} %" PRIu64 "\n",
@@ -298,19 +326,20 @@ handshakes(struct out *o, const struct pst_relay_labels *l)
 }
 
 static void
-by_leg(struct out *o, const char *name, const char *help, const uint64_t values[PST_LEGS])
+by_leg(struct pst_out *o, const char *name, const char *help, const uint64_t values[PST_LEGS])
 {
-	family(o, COUNTER, name, help);
+	pst_family(o, COUNTER, name, help);
 	for (unsigned leg = 0; leg < PST_LEGS; leg++)
-		put(o, "postern_%s_total{leg=\"%s\"} %" PRIu64 "\n", name, legs[leg], values[leg]);
+		pst_put(o, "postern_%s_total{leg=\"%s\"} %" PRIu64 "\n", name, legs[leg],
+			values[leg]);
 }
 
 /*
  * Seconds from microseconds, without an exponent and with at least one decimal:
  * OpenMetrics 1.0 wants le="1.0" rather than "1", so that a bound has one spelling.
  */
-static const char *
-seconds(uint64_t us, char buf[32])
+const char *
+pst_seconds(uint64_t us, char buf[32])
 {
 	int n = snprintf(buf, 32, "%" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
 
@@ -321,67 +350,83 @@ seconds(uint64_t us, char buf[32])
 
 /* `le` buckets are cumulative here and are not in the workers' counters. */
 static void
-handshake_seconds(struct out *o, const struct pst_relay_labels *l)
+handshake_seconds(struct pst_out *o, const struct pst_relay_labels *l)
 {
 	char text[32];
 
-	family(o, HISTOGRAM, "handshake_seconds",
+	pst_family(o, HISTOGRAM, "handshake_seconds",
 		"Time from the first to the last byte of a TLS handshake");
 	for (unsigned leg = 0; leg < PST_LEGS; leg++) {
 		uint64_t n = 0;
 
 		for (unsigned b = 0; b < PST_HS_BUCKETS; b++) {
 			n += l->handshake_us[leg][b];
-			put(o,
+			pst_put(o,
 				"postern_handshake_seconds_bucket{leg=\"%s\",le=\"%s\"} %" PRIu64
 				"\n",
 				legs[leg],
-				b < PST_HS_BUCKETS - 1 ? seconds(pst_relay_hs_bounds_us[b], text)
-						       : "+Inf",
+				b < PST_HS_BUCKETS - 1
+					? pst_seconds(pst_relay_hs_bounds_us[b], text)
+					: "+Inf",
 				n);
 		}
 		/* The count is that of the buckets: a worker may be between its two additions. */
-		put(o, "postern_handshake_seconds_sum{leg=\"%s\"} %s\n", legs[leg],
-			seconds(l->handshake_us_sum[leg], text));
-		put(o, "postern_handshake_seconds_count{leg=\"%s\"} %" PRIu64 "\n", legs[leg], n);
+		pst_put(o, "postern_handshake_seconds_sum{leg=\"%s\"} %s\n", legs[leg],
+			pst_seconds(l->handshake_us_sum[leg], text));
+		pst_put(o, "postern_handshake_seconds_count{leg=\"%s\"} %" PRIu64 "\n", legs[leg],
+			n);
 	}
 }
 
 static void
-replies(struct out *o, const struct pst_relay_labels *l)
+replies(struct pst_out *o, const struct pst_relay_labels *l)
 {
-	family(o, COUNTER, "replies", "Replies to clients, by class and stage of the session");
+	pst_family(o, COUNTER, "replies", "Replies to clients, by class and stage of the session");
 	for (unsigned c = 2; c <= 5; c++)
 		for (unsigned s = 0; s < PST_STAGES; s++)
-			put(o, "postern_replies_total{class=\"%uxx\",stage=\"%s\"} %" PRIu64 "\n",
+			pst_put(o,
+				"postern_replies_total{class=\"%uxx\",stage=\"%s\"} %" PRIu64 "\n",
 				c, pst_relay_stage_names[s], l->replies[c][s]);
 }
 
 static void
-limits(struct out *o, const struct pst_relay_labels *l)
+limits(struct pst_out *o, const struct pst_relay_labels *l)
 {
-	family(o, COUNTER, "limit_refusals", "Clients refused with 421, by the limit they met");
+	pst_family(o, COUNTER, "limit_refusals", "Clients refused with 421, by the limit they met");
 	for (unsigned i = 0; i < PST_LIMITS; i++)
-		put(o, "postern_limit_refusals_total{limit=\"%s\"} %" PRIu64 "\n",
+		pst_put(o, "postern_limit_refusals_total{limit=\"%s\"} %" PRIu64 "\n",
 			pst_relay_limit_names[i], l->limit_refusals[i]);
 }
 
 static void
-refusals(struct out *o, const struct pst_relay_labels *l)
+tls_floods(struct pst_out *o, const struct pst_relay_labels *l)
 {
-	family(o, COUNTER, "policy_refusals", "Recipients and senders that policy refused, by why");
+	pst_family(o, COUNTER, "tls_floods",
+		"TLS sessions ended because of a flood, by leg and cause");
+	for (unsigned leg = 0; leg < PST_LEGS; leg++)
+		for (unsigned i = PST_TLS_FLOOD_NONE + 1; i < PST_TLS_FLOODS; i++)
+			pst_put(o,
+				"postern_tls_floods_total{leg=\"%s\",cause=\"%s\"} %" PRIu64 "\n",
+				legs[leg], pst_tls_flood_names[i], l->tls_floods[leg][i]);
+}
+
+static void
+refusals(struct pst_out *o, const struct pst_relay_labels *l)
+{
+	pst_family(o, COUNTER, "policy_refusals",
+		"Recipients and senders that policy refused, by why");
 	for (unsigned i = 0; i < PST_REFUSALS; i++)
-		put(o, "postern_policy_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
+		pst_put(o, "postern_policy_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
 			pst_relay_refusal_names[i], l->policy_refusals[i]);
-	family(o, COUNTER, "downgrades",
+	pst_family(o, COUNTER, "downgrades",
 		"Messages that went to the next hop in clear although TLS was preferred, by why");
 	for (unsigned i = 0; i < PST_DOWNGRADES; i++)
-		put(o, "postern_downgrades_total{cause=\"%s\"} %" PRIu64 "\n",
+		pst_put(o, "postern_downgrades_total{cause=\"%s\"} %" PRIu64 "\n",
 			pst_relay_downgrade_names[i], l->downgrades[i]);
 }
 
 static void
-labelled(struct out *o, const struct pst_metrics_input *in)
+labelled(struct pst_out *o, const struct pst_metrics_input *in)
 {
 	struct pst_relay_labels sum;
 
@@ -394,26 +439,31 @@ labelled(struct out *o, const struct pst_metrics_input *in)
 		sum.plaintext_transactions);
 	replies(o, &sum);
 	limits(o, &sum);
+	tls_floods(o, &sum);
 	refusals(o, &sum);
 }
 
 char *
 pst_metrics_text(const struct pst_metrics_input *in, enum pst_metrics_format format, size_t *len)
 {
-	struct out o = {.cap = 64 * 1024, .format = format};
+	struct pst_out o = {.cap = 64 * 1024, .format = format};
 
 	o.p = malloc(o.cap);
 	process(&o, in);
 	gauges(&o, in);
+	worker_time(&o, in);
 	labelled(&o, in);
 	names(&o, in);
 	counters(
 		&o, in, "relay", pst_relay_counter_descs, offsetof(struct pst_worker_stats, relay));
 	counters(&o, in, "net", pst_net_counter_descs, offsetof(struct pst_worker_stats, net));
 	counters(&o, in, "tcp", pst_tcp_counter_descs, offsetof(struct pst_worker_stats, tcp));
+	counters(&o, in, "crypto", pst_lane_counter_descs,
+		offsetof(struct pst_worker_stats, crypto.c));
+	pst_put_crypto(&o, in);
 	/* OpenMetrics 1.0: "MUST end with EOF", so that a text cut short is known as such. */
 	if (format == PST_METRICS_OPENMETRICS)
-		put(&o, "# EOF\n");
+		pst_put(&o, "# EOF\n");
 	*len = o.n;
 	return o.p;
 }

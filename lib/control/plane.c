@@ -47,6 +47,7 @@ open_places(struct pst_plane *p, char *err, size_t errlen)
 {
 	const struct pst_config *cfg = p->running;
 	struct pst_metrics_deps deps = {.relay = p->deps.relay,
+		.engine = p->deps.engine,
 		.logger = p->deps.logger,
 		.crypto_library = p->deps.crypto_library};
 
@@ -98,6 +99,7 @@ void
 pst_plane_reclaim(struct pst_plane *p)
 {
 	p->old_in_use = pst_relay_reclaim(p->deps.relay);
+	pst_relay_rotate(p->deps.relay, pst_now_ns());
 }
 
 uint64_t

@@ -3,7 +3,7 @@
  * How a configuration comes to run:
  *
  *   parsed already   faults: refused
- *   dataplane        differs in meaning: refused, restart_required
+ *   fixed at start   dataplane, back-ends of crypto; differs in meaning: restart_required
  *   no difference    nothing to do, unless forced (a reload: files may have changed)
  *   log, socket, metrics prepared; one cannot: the others are undone, refused
  *   relay publishes  it builds everything first; a fault: all is undone, refused
@@ -45,12 +45,14 @@ acceptable(struct pst_plane *p, struct pst_proposal *prop, struct pst_outcome *v
 		v->code = PST_RPC_INTERNAL;
 		return false;
 	}
-	if (pst_config_compare(
-		    p->running, prop->config, "dataplane", needs_restart, &prop->report) > 0) {
+	/* What the application's drivers say, in the same breath as what needs a restart. */
+	if (p->deps.check != NULL)
+		p->deps.check(prop->config, &prop->report);
+	if (prop->report.n > 0)
+		v->code = PST_RPC_CONFIG;
+	if (pst_config_compare(p->running, prop->config, needs_restart, &prop->report) > 0)
 		v->code = PST_RPC_RESTART;
-		return false;
-	}
-	return true;
+	return v->code == 0;
 }
 
 void

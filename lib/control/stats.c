@@ -17,6 +17,7 @@ static const struct group {
 	{"relay", pst_relay_counter_descs, offsetof(struct pst_worker_stats, relay)},
 	{"tcp", pst_tcp_counter_descs, offsetof(struct pst_worker_stats, tcp)},
 	{"net", pst_net_counter_descs, offsetof(struct pst_worker_stats, net)},
+	{"crypto", pst_lane_counter_descs, offsetof(struct pst_worker_stats, crypto.c)},
 	{"loop", loop_descs, 0},
 };
 
@@ -171,10 +172,20 @@ worker_row(unsigned i, const struct pst_worker_stats *s)
 static double
 busy_share(const struct pst_worker_stats *now, const struct pst_worker_stats *before)
 {
-	uint64_t loops = now->loops - before->loops, busy = now->busy_loops - before->busy_loops;
+	uint64_t busy = now->time.busy - before->time.busy;
+	uint64_t rest =
+		now->time.empty - before->time.empty + now->time.asleep - before->time.asleep;
 
-	/* The two were not read in one instant. */
-	return loops == 0 ? 0 : (double)PST_MIN(busy, loops) / (double)loops;
+	return busy == 0 ? 0 : (double)busy / (double)(busy + rest);
+}
+
+/* What the system says, in cores; more than busy_share by the polls and the sleeps. */
+static double
+cpu_share(const struct pst_worker_stats *now, const struct pst_worker_stats *before, uint64_t ns)
+{
+	uint64_t cpu = now->time.cpu_ns - before->time.cpu_ns;
+
+	return ns == 0 || now->time.cpu_ns == 0 ? 0 : (double)cpu / (double)ns;
 }
 
 json_t *
@@ -184,9 +195,13 @@ pst_stats_workers(const struct pst_stats *s, const struct pst_stats *before)
 
 	for (unsigned i = 0; i < s->n; i++) {
 		row = worker_row(i, &s->w[i]);
-		if (row != NULL && before != NULL && i < before->n)
+		if (row != NULL && before != NULL && i < before->n) {
 			json_object_set_new(
 				row, "busy", json_real(busy_share(&s->w[i], &before->w[i])));
+			json_object_set_new(row, "cpu",
+				json_real(cpu_share(
+					&s->w[i], &before->w[i], s->at_ns - before->at_ns)));
+		}
 		json_array_append_new(list, row);
 	}
 	return list;

@@ -27,4 +27,7 @@ json_t *pst_stats_growth(const struct pst_stats *now, const struct pst_stats *be
 json_t *pst_stats_workers(const struct pst_stats *s, const struct pst_stats *before);
 uint64_t pst_stats_sessions(const struct pst_stats *s);
 
+/* Of struct pst_lane_counters; metrics have them too. crypto.c. */
+extern const struct pst_counter_desc pst_lane_counter_descs[];
+
 #endif

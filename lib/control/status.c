@@ -96,6 +96,27 @@ policy(const struct pst_config *c)
 		(int)p->nrequired, "broken_tls", p->broken_tls.enabled);
 }
 
+/* A back-end's breaker is open if any worker's is. */
+static json_t *
+crypto(const struct pst_config_crypto *c, const struct pst_stats *s)
+{
+	const char *named = c->named.engine != NULL ? c->named.engine : c->named.provider;
+	unsigned open = 0;
+	json_t *r;
+
+	for (unsigned b = 0; b < c->nbackends; b++) {
+		bool any = false;
+
+		for (unsigned w = 0; w < s->n; w++)
+			any = any || s->w[w].crypto.backends[b].open;
+		open += any;
+	}
+	r = json_pack("{s:i, s:i}", "backends", (int)c->nbackends, "breakers_open", (int)open);
+	if (r != NULL && named != NULL)
+		json_object_set_new(r, "named", json_string(named));
+	return r;
+}
+
 static json_t *
 names(const struct pst_config *c, const struct pst_stats *s)
 {
@@ -123,6 +144,7 @@ pst_method_status(struct pst_rpc_call *c)
 		generations(c->plane, c->result);
 		json_object_set_new(c->result, "policy", policy(cfg));
 		json_object_set_new(c->result, "names", names(cfg, &s));
+		json_object_set_new(c->result, "crypto", crypto(&cfg->crypto, &s));
 	}
 	pst_stats_fini(&s);
 }

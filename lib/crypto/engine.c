@@ -130,14 +130,36 @@ pst_engine_new(const struct pst_engine_conf *conf, char *err, size_t errlen)
 	return NULL;
 }
 
+static void
+withdraw_key(struct pst_engine *e, struct pst_op_key *key)
+{
+	for (unsigned i = 0; i < e->nbackends; i++) {
+		if (key->priv[i] != NULL)
+			e->backends[i].conf.drv->key_del(e->backends[i].b, key);
+		key->priv[i] = NULL;
+	}
+}
+
 /* The last opened first: it may stand around an earlier one. */
+void
+pst_engine_stop(struct pst_engine *e)
+{
+	struct pst_engine_key *k;
+
+	TAILQ_FOREACH (k, &e->keys, link)
+		withdraw_key(e, &k->op);
+	while (e->nbackends > 0) {
+		struct backend *b = &e->backends[--e->nbackends];
+		b->conf.drv->close(b->b);
+	}
+}
+
 void
 pst_engine_free(struct pst_engine *e)
 {
 	if (e == NULL)
 		return;
-	for (unsigned i = e->nbackends; i-- > 0;)
-		e->backends[i].conf.drv->close(e->backends[i].b);
+	pst_engine_stop(e);
 	for (unsigned i = 0; e->lanes != NULL && i < e->conf.nlanes; i++)
 		pst_lane_free(e->lanes[i]);
 	free(e->lanes);

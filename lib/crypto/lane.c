@@ -111,7 +111,7 @@ pst_lane_queue(struct pst_lane *l, int backend, struct pst_op *op)
 	struct lane_backend *b = &l->b[backend];
 
 	op->backend = (uint8_t)backend;
-	op->submitted_ns = pst_now_ns();
+	op->submitted_ns = l->now;
 	op->deadline_ns = op->submitted_ns + l->t.deadline_us * 1000ull;
 	TAILQ_INSERT_TAIL(&b->pending, op, link);
 	b->npending++;
@@ -613,6 +613,7 @@ pst_lane_begin(struct pst_lane *l)
 {
 	if (ASYNC_init_thread(l->e->conf.jobs, 0) != 1)
 		return PST_NOMEM;
+	take_tuning(l);
 	pst_lane_here = l;
 	return PST_OK;
 }

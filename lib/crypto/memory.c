@@ -393,6 +393,12 @@ pst_crypto_live_bytes(void)
 	return sum > 0 ? (uint64_t)sum : 0;
 }
 
+int64_t
+pst_crypto_live_bytes_here(void)
+{
+	return mine != NULL ? atomic_load_explicit(&mine->live, memory_order_relaxed) : 0;
+}
+
 uint64_t
 pst_crypto_cached_bytes(void)
 {

@@ -9,6 +9,7 @@
  * only on the thread that began it.
  */
 #include "engine_int.h"
+#include <pst_cycles.h>
 #include <openssl/async.h>
 #include <openssl/err.h>
 
@@ -95,7 +96,7 @@ run_inline(struct pst_lane *l, const struct pst_ask *a)
 {
 	if (l != NULL)
 		l->c.inline_ops++;
-	return a->call(a->arg);
+	return PST_SPEND(PST_LAYER_CRYPTO, a->call(a->arg));
 }
 
 static void

@@ -66,6 +66,28 @@ session_facts(const struct session *s)
 	};
 }
 
+static bool
+excepted(const struct pst_config_tls_profile *p, const struct pst_ip *ip)
+{
+	for (unsigned i = 0; i < p->ntickets_except; i++)
+		if (pst_prefix_has(&p->tickets_except[i], ip))
+			return true;
+	return false;
+}
+
+/* How many tickets this client gets; with none, those that it brings are not taken either. */
+static unsigned
+tickets_for(const struct session *s)
+{
+	const struct pst_config *cfg = s->snap->cfg;
+	int profile = snapshot_listener_profile(cfg, s->ln);
+	struct pst_ip ip = pst_tcp_remote(s->leg.conn).ip;
+
+	if (profile < 0 || excepted(&cfg->profiles[profile], &ip))
+		return 0;
+	return s->ln->has_tickets ? s->ln->tickets : cfg->profiles[profile].tickets;
+}
+
 void
 session_begin_tls(struct session *s)
 {
@@ -81,6 +103,7 @@ session_begin_tls(struct session *s)
 		s->leg.error = true;
 		return;
 	}
+	(void)pst_tls_set_tickets(s->leg.tls, tickets_for(s)); /* of a configured range */
 	s->wait = WAIT_TLS;
 	session_timer_in(s, s->snap->cfg->limits.timeouts.client_tls);
 }

@@ -178,7 +178,7 @@ hop_fail(struct hop *h, enum hop_fault f, const char *fmt, ...)
 			log_hop_facts(s->tx, h);
 	}
 	memcpy(why, h->why, sizeof(why));
-	leg_abort(&h->leg);
+	leg_abort(sh, &h->leg);
 	hop_free(h);
 	if (s != NULL)
 		session_hop_lost(s, f);

@@ -30,6 +30,7 @@ leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const struct pst_tls_expec
 		PST_LAYER_TLS, e != NULL ? pst_tls_new_expect(ctx, e) : pst_tls_new(ctx, NULL));
 	if (l->tls == NULL)
 		return PST_NOMEM;
+	pst_tls_set_user(l->tls, l);
 	if (cache != NULL)
 		pst_tls_use_cache(l->tls, cache, key);
 	l->handshaking = true;
@@ -61,6 +62,36 @@ leg_fail(struct leg *l, enum pst_rc rc)
 	return rc;
 }
 
+/* May it take a step in this turn? Else its connection is looked at again in the next. */
+static bool
+step_granted(struct shard *sh, struct leg *l)
+{
+	/* A client of ours parses and verifies certificates: some of its steps cost twice. */
+	unsigned cost = l->kind == LEG_HOP ? 2 : 1;
+
+	if (sh->steps_left >= cost) {
+		sh->steps_left -= cost;
+		return true;
+	}
+	sh->c.handshakes_deferred += !l->deferred;
+	if (!l->deferred)
+		TAILQ_INSERT_TAIL(&sh->deferred, l, link);
+	l->deferred = true;
+	return false;
+}
+
+/* TLS is dead; a flood is counted by its cause (T9). */
+static enum pst_rc
+leg_fail_tls(struct shard *sh, struct leg *l)
+{
+	enum pst_tls_flood flood = pst_tls_flood(l->tls);
+
+	if (flood != PST_TLS_FLOOD_NONE)
+		sh->labels.tls_floods[l->kind == LEG_CLIENT ? PST_LEG_CLIENT : PST_LEG_NEXTHOP]
+				     [flood]++;
+	return leg_fail(l, PST_PEER);
+}
+
 enum pst_rc
 leg_handshake(struct shard *sh, struct leg *l)
 {
@@ -69,7 +100,9 @@ leg_handshake(struct shard *sh, struct leg *l)
 		struct pst_tls_io io = wire_io(sh, in);
 		enum pst_rc rc;
 
-		if (pst_tcp_send_space(l->conn) == 0)
+		if (pst_tls_paused(l->tls))
+			return PST_WANT_ASYNC;
+		if (pst_tcp_send_space(l->conn) == 0 || !step_granted(sh, l))
 			return PST_AGAIN;
 		rc = PST_SPEND(PST_LAYER_TLS, pst_tls_handshake(l->tls, &io));
 		if (wire_settle(l, &io) != PST_OK && (rc == PST_OK || rc == PST_AGAIN))
@@ -80,7 +113,7 @@ leg_handshake(struct shard *sh, struct leg *l)
 			return PST_OK;
 		}
 		if (rc != PST_AGAIN)
-			return rc == PST_WANT_ASYNC ? rc : leg_fail(l, PST_PEER);
+			return rc == PST_WANT_ASYNC ? rc : leg_fail_tls(sh, l);
 		if (io.in_used > 0 && pst_tcp_readable(l->conn) > 0)
 			continue;
 		return pst_tcp_eof(l->conn) ? leg_fail(l, PST_PEER) : PST_AGAIN;
@@ -104,7 +137,7 @@ read_tls(struct shard *sh, struct leg *l, uint8_t *p, size_t cap, size_t *n)
 		if (rc == PST_OK || rc == PST_EOF)
 			return rc;
 		if (rc != PST_AGAIN)
-			return leg_fail(l, PST_PEER);
+			return leg_fail_tls(sh, l);
 		if (io.in_used > 0 && pst_tcp_readable(l->conn) > 0)
 			continue;
 		/* FIN without close_notify may be a truncation: never an orderly end. */
@@ -254,8 +287,11 @@ leg_flush(struct shard *sh, struct leg *l)
 }
 
 static void
-leg_fini(struct leg *l)
+leg_fini(struct shard *sh, struct leg *l)
 {
+	if (l->deferred)
+		TAILQ_REMOVE(&sh->deferred, l, link);
+	l->deferred = false;
 	if (l->tls != NULL)
 		PST_SPEND(PST_LAYER_TLS, pst_tls_free(l->tls));
 	l->tls = NULL;
@@ -280,14 +316,14 @@ leg_close(struct shard *sh, struct leg *l)
 	/* Bytes left unread would turn the FIN into a RST, which can overtake our last reply. */
 	pst_tcp_consume(l->conn, pst_tcp_readable(l->conn));
 	PST_SPEND(PST_LAYER_TCP, pst_tcp_close(l->conn));
-	leg_fini(l);
+	leg_fini(sh, l);
 }
 
 void
-leg_abort(struct leg *l)
+leg_abort(struct shard *sh, struct leg *l)
 {
 	if (l->conn == NULL)
 		return;
 	PST_SPEND(PST_LAYER_TCP, pst_tcp_abort(l->conn));
-	leg_fini(l);
+	leg_fini(sh, l);
 }

@@ -76,8 +76,9 @@ profile_key(const struct pst_config *cfg, const struct pst_config_tls_profile *p
 	if (f == NULL)
 		return NULL;
 	key_text(f, "profile", p->name); /* resumption stays inside one profile */
-	fprintf(f, "v=%u-%u;tickets=%u;names=%d;pfs=%d;clients=%d;", p->min_version, p->max_version,
-		p->tickets, p->strict_names, p->sender_pfs, p->client_certificate);
+	fprintf(f, "v=%u-%u;tickets=%u,%u;names=%d;pfs=%d;clients=%d;", p->min_version,
+		p->max_version, p->tickets, cfg->ticket_keys.lifetime_s, p->strict_names,
+		p->sender_pfs, p->client_certificate);
 	key_file(f, "clients_ca", p->client_ca_file);
 	key_text(f, "ciphers", p->ciphers);
 	key_text(f, "suites", p->ciphersuites);
@@ -140,7 +141,7 @@ class_key(const struct pst_config_next_hop *c)
 struct maker {
 	const struct pst_config *cfg;
 	struct pst_crypto *crypto;
-	const uint8_t *ticket_key;
+	const struct pst_tickets *tickets;
 	int64_t *not_after; /* of a profile's certificates: the latest */
 	pst_relay_report_fn *report;
 	void *arg;
@@ -187,7 +188,8 @@ profile_ctx(const struct maker *mk, const struct pst_config_tls_profile *p)
 		.ciphersuites = p->ciphersuites,
 		.groups = p->groups,
 		.tickets = p->tickets,
-		.ticket_key = mk->ticket_key,
+		.ticket_keys = mk->tickets,
+		.ticket_lifetime = mk->cfg->ticket_keys.lifetime_s,
 		.alpn_smtp = true,
 		.strict_names = p->strict_names,
 		.session_id_context = p->name,
@@ -282,7 +284,7 @@ tls_part_get(struct parts *ps, const struct build *b, char *key,
 	const struct pst_config_tls_profile *profile, const struct hop_tls *hop)
 {
 	struct maker mk = {
-		.cfg = b->cfg, .ticket_key = ps->ticket_key, .report = b->report, .arg = b->arg};
+		.cfg = b->cfg, .tickets = ps->tickets, .report = b->report, .arg = b->arg};
 	struct tls_part *p = key != NULL ? tls_part_find(ps, key) : NULL;
 
 	if (p != NULL) {
@@ -330,10 +332,12 @@ tls_part_hop(struct parts *ps, const struct build *b, const struct hop_tls *t)
 /* ---- the store ---- */
 
 enum pst_rc
-parts_init(
-	struct parts *ps, unsigned nworkers, const uint8_t ticket_key[80], char *err, size_t errlen)
+parts_init(struct parts *ps, unsigned nworkers, struct pst_engine *engine,
+	struct pst_tickets *tickets, char *err, size_t errlen)
 {
-	*ps = (struct parts){.nworkers = nworkers, .ticket_key = ticket_key};
+	const struct pst_named *named = engine != NULL ? pst_engine_named(engine) : NULL;
+
+	*ps = (struct parts){.nworkers = nworkers, .tickets = tickets};
 	TAILQ_INIT(&ps->tls);
 	TAILQ_INIT(&ps->policies);
 	ps->crypto = calloc(nworkers, sizeof(*ps->crypto));
@@ -342,8 +346,11 @@ parts_init(
 		return PST_NOMEM;
 	}
 	for (unsigned w = 0; w < nworkers; w++) {
-		if ((ps->crypto[w] = pst_crypto_new(err, errlen)) == NULL)
+		ps->crypto[w] = named != NULL ? pst_crypto_new_named(named, err, errlen)
+					      : pst_crypto_new(err, errlen);
+		if (ps->crypto[w] == NULL)
 			return PST_NOMEM;
+		pst_crypto_set_engine(ps->crypto[w], engine);
 	}
 	return PST_OK;
 }

@@ -57,13 +57,15 @@ pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
 {
 	struct pst_publish_result result = {0};
 	struct build b = {.cfg = cfg, .report = report, .arg = arg, .result = &result};
+	struct pst_tickets_keys keys = {0};
 	struct snapshot *sn, *old;
 
 	result.generation = atomic_load(&r->generation) + 1;
 	sn = snapshot_new(&r->parts, &b, result.generation, r->token);
 	if (sn == NULL)
 		return PST_INVAL;
-	if (publish_names(r, &b) != PST_OK) {
+	if (tickets_read(&b, &keys) != PST_OK || publish_names(r, &b) != PST_OK) {
+		pst_tickets_wipe(&keys);
 		snapshot_free(&r->parts, sn);
 		return PST_INVAL;
 	}
@@ -76,6 +78,8 @@ pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
 		synchronize_rcu();
 		TAILQ_INSERT_TAIL(&r->retired, old, link);
 	}
+	tickets_apply(r, cfg, &keys);
+	pst_tickets_wipe(&keys);
 	if (out != NULL)
 		*out = result;
 	return PST_OK;
@@ -134,17 +138,19 @@ unsigned
 pst_relay_check(const struct pst_config *cfg,
 	void (*report)(void *arg, const char *pointer, const char *text), void *arg)
 {
-	static const uint8_t ticket_key[80];
 	struct pst_publish_result result;
 	struct counted c = {.report = report, .arg = arg};
 	struct build b = {.cfg = cfg, .report = count_fault, .arg = &c, .result = &result};
+	struct pst_tickets_keys keys = {0};
 	struct parts parts;
 	char err[512] = "";
 
-	if (parts_init(&parts, 1, ticket_key, err, sizeof(err)) != PST_OK)
+	if (parts_init(&parts, 1, NULL, NULL, err, sizeof(err)) != PST_OK)
 		count_fault(&c, "", err);
 	else
 		snapshot_free(&parts, snapshot_new(&parts, &b, 0, ""));
+	(void)tickets_read(&b, &keys);
+	pst_tickets_wipe(&keys);
 	parts_fini(&parts);
 	return c.n;
 }

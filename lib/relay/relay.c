@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <sys/random.h>
 #include <rte_mempool.h>
 
 const struct pst_counter_desc pst_relay_counter_descs[] = {
@@ -68,11 +67,12 @@ pst_relay_new(
 		goto fail;
 	}
 	memset(r->shards, 0, deps->nworkers * sizeof(*r->shards));
-	if (getrandom(r->ticket_key, sizeof(r->ticket_key), 0) != sizeof(r->ticket_key)) {
-		snprintf(err, errlen, "no random bytes for the ticket key");
+	r->tickets = tickets_new(cfg);
+	if (r->tickets == NULL) {
+		snprintf(err, errlen, "no random bytes for the ticket keys");
 		goto fail;
 	}
-	if (parts_init(&r->parts, deps->nworkers, r->ticket_key, err, errlen) != PST_OK)
+	if (parts_init(&r->parts, deps->nworkers, deps->engine, r->tickets, err, errlen) != PST_OK)
 		goto fail;
 	if (pst_relay_publish(r, cfg, first_fault, why, NULL) != PST_OK) {
 		snprintf(err, errlen, "%s", why);
@@ -95,7 +95,7 @@ pst_relay_free(struct pst_relay *r)
 	broken_free(r->broken);
 	pst_names_free(r->names);
 	free(r->shards);
-	explicit_bzero(r->ticket_key, sizeof(r->ticket_key));
+	pst_tickets_free(r->tickets);
 	free(r);
 }
 
@@ -196,6 +196,8 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 	out->pooled_connections = sh->npool;
 	out->mbufs_total = pst_net_pool_data(sh->net)->size;
 	out->mbufs_in_use = rte_mempool_in_use_count(pst_net_pool_data(sh->net));
+	if (r->deps.engine != NULL)
+		pst_lane_stats(pst_engine_lane(r->deps.engine, worker), &out->crypto);
 }
 
 void

@@ -18,6 +18,7 @@
 #define RELAY_H
 
 #include <pst_buf.h>
+#include <pst_engine.h>
 #include <pst_log.h>
 #include <pst_names.h>
 #include <pst_policy.h>
@@ -48,7 +49,9 @@ enum leg_kind { LEG_CLIENT, LEG_HOP, TIMER_PROBE /* no leg: a timer's kind */ };
 #define LEG_OUT_MAX (64 * 1024)
 
 struct leg {
-	uint8_t kind; /* leg_kind: which of the two structs this is part of */
+	uint8_t kind;  /* leg_kind: which of the two structs this is part of */
+	bool deferred; /* its handshake goes on in the next turn: in sh->deferred */
+	TAILQ_ENTRY(leg) link;
 	bool handshaking;
 	bool encrypted; /* TLS is up */
 	bool error;     /* TCP or TLS is dead */
@@ -83,7 +86,7 @@ bool leg_can_flush(struct leg *l);
 /* Writes l->out if there is room. PST_AGAIN: it must wait. */
 enum pst_rc leg_flush(struct shard *sh, struct leg *l);
 void leg_close(struct shard *sh, struct leg *l); /* flush what fits, close_notify, FIN; frees */
-void leg_abort(struct leg *l);                   /* RST; frees */
+void leg_abort(struct shard *sh, struct leg *l); /* RST; frees */
 
 /* ---- hop ---- */
 
@@ -468,6 +471,11 @@ struct shard {
 	struct snapshot *snap; /* read anew each turn; not counted: to be used in a turn only */
 	uint64_t generation;   /* its; 0: to be adopted again */
 	struct pst_tls_cache *cache;
+	struct pst_lane *lane; /* of the crypto engine; NULL: everything is inline */
+	/* Handshake steps are dear: a turn has so many left, who finds none comes first in the
+	 * next. */
+	unsigned steps_left;
+	TAILQ_HEAD(, leg) deferred;
 	struct pst_net *net;
 	struct pst_tcp *tcp;
 	struct pst_wheel wheel;
@@ -512,6 +520,16 @@ void shard_drain(struct shard *sh);
 void shard_undrain(struct shard *sh);
 void shard_cut(struct shard *sh); /* ends every session and pooled connection */
 
+/* ---- ticket keys (tickets.c); control thread ---- */
+
+/* For the first generation: own keys; NULL: no random bytes. */
+struct pst_tickets *tickets_new(const struct pst_config *cfg);
+/* The configuration's key file, if it names one; a fault is reported. keys->n == 0: none. */
+enum pst_rc tickets_read(const struct build *b, struct pst_tickets_keys *keys);
+/* The schedule and the keys of a generation that is published. */
+void tickets_apply(
+	struct pst_relay *r, const struct pst_config *cfg, const struct pst_tickets_keys *keys);
+
 /* Old and present generations, when no worker runs any more. */
 void generations_fini(struct pst_relay *r);
 
@@ -531,7 +549,8 @@ bool admit_rate(struct session *s, uint32_t window_ms);
 /* ---- labelled counters (labels.c) ---- */
 
 void label_handshake(struct shard *sh, unsigned leg, const struct pst_tls *tls, uint64_t began_ns);
-void label_refusal(struct shard *sh, const char *reason); /* of pst_verdict */
+void label_tickets(struct shard *sh, const struct pst_tls *tls); /* of a client's handshake */
+void label_refusal(struct shard *sh, const char *reason);        /* of pst_verdict */
 void label_replies(struct shard *sh, struct pst_span out, unsigned stage);
 /* What this hop's server offers: where it is the only next hop, EHLO follows it. */
 void shard_learn(struct shard *sh, const struct hop *h);
@@ -552,7 +571,7 @@ struct pst_relay {
 	struct broken *broken;
 	struct pst_names *names; /* NULL until a configuration has a dns section; then to the end */
 	char box[24], boot[12], token[96];
-	uint8_t ticket_key[80];
+	struct pst_tickets *tickets;
 	atomic_bool draining, stopping, failed;
 	atomic_uint live;       /* sessions of all shards, for the limit and for drained */
 	atomic_uint handshakes; /* with clients, in flight */

@@ -78,7 +78,7 @@ session_end(struct session *s, const char *reason, bool abort_client)
 	admit_handshake_over(s);
 	admit_leave(sh, &ip);
 	if (abort_client)
-		leg_abort(&s->leg);
+		leg_abort(sh, &s->leg);
 	else
 		leg_close(sh, &s->leg);
 	pst_timer_cancel(&sh->wheel, &s->timer);
@@ -367,6 +367,7 @@ step_tls(struct session *s)
 		s->wait = WAIT_NONE;
 		s->sh->c.client_handshakes++;
 		label_handshake(s->sh, PST_LEG_CLIENT, s->leg.tls, s->tls_began);
+		label_tickets(s->sh, s->leg.tls);
 		admit_handshake_over(s);
 		s->progress = true;
 		pst_smtp_server_tls(&s->smtp);

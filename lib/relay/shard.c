@@ -20,6 +20,7 @@
 
 #define BURST        64
 #define READY_BUDGET 64  /* connections run between two bursts: a handshake step is dear */
+#define STEPS        4   /* of handshakes in a turn; one of a next hop's counts twice */
 #define IDLE_TURNS   200 /* empty turns before the first sleep */
 #define IDLE_MAX_NS  1000000ull
 #define FLUSH_MS     2000 /* for last FINs at the end */
@@ -147,6 +148,7 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 	TAILQ_INIT(&sh->bound);
 	TAILQ_INIT(&sh->sessions);
 	TAILQ_INIT(&sh->pool);
+	TAILQ_INIT(&sh->deferred);
 	sh->now = now;
 	sh->now_ms = now / PST_NS_PER_MS;
 	pst_wheel_init(&sh->wheel, sh->now_ms);
@@ -157,6 +159,13 @@ shard_init(struct shard *sh, struct pst_relay *r, unsigned worker, uint64_t now)
 	sh->plain = malloc(LEG_IN_MAX);
 	sh->body = malloc(LEG_OUT_MAX);
 	sh->cache = pst_tls_cache_new(4096);
+	if (r->deps.engine != NULL) {
+		sh->lane = pst_engine_lane(r->deps.engine, worker);
+		if (pst_lane_begin(sh->lane) != PST_OK) {
+			sh->lane = NULL;
+			return PST_NOMEM;
+		}
+	}
 	sh->net = pst_net_new(r->deps.fabric, worker);
 	tcp_conf(&sh->snap->cfg->dataplane.tcp, &conf);
 	if (sh->net != NULL)
@@ -182,6 +191,9 @@ shard_fini(struct shard *sh)
 		TAILQ_REMOVE(&sh->bound, b, link);
 		free(b);
 	}
+	if (sh->lane != NULL)
+		pst_lane_end(sh->lane); /* after the last TLS session */
+	sh->lane = NULL;
 	if (sh->tcp != NULL)
 		pst_tcp_free(sh->tcp);
 	if (sh->net != NULL)
@@ -299,6 +311,41 @@ run_timers(struct shard *sh)
 	return n;
 }
 
+/* What crypto back-ends have done; whose handshake can go on is marked. */
+static unsigned
+run_crypto(struct shard *sh)
+{
+	struct pst_waiter *w;
+	unsigned n = 0;
+
+	if (sh->lane == NULL)
+		return 0;
+	n += PST_SPEND(PST_LAYER_CRYPTO, pst_lane_poll(sh->lane, sh->now));
+	while ((w = pst_lane_next_ready(sh->lane)) != NULL) {
+		const struct leg *l = w->user;
+
+		pst_tcp_conn_mark(l->conn);
+	}
+	return n;
+}
+
+/* Who had to wait in the last turn comes first in this one. */
+static unsigned
+grant_steps(struct shard *sh)
+{
+	struct leg *l;
+	unsigned n = 0;
+
+	sh->steps_left = STEPS;
+	while ((l = TAILQ_FIRST(&sh->deferred)) != NULL) {
+		TAILQ_REMOVE(&sh->deferred, l, link);
+		l->deferred = false;
+		pst_tcp_conn_mark(l->conn);
+		n++;
+	}
+	return n;
+}
+
 uint64_t
 shard_next_deadline(const struct shard *sh)
 {
@@ -307,6 +354,8 @@ shard_next_deadline(const struct shard *sh)
 
 	if (wheel != PST_TIMER_NONE)
 		due = PST_MIN(due, wheel * PST_NS_PER_MS);
+	if (sh->lane != NULL)
+		due = PST_MIN(due, pst_lane_next_deadline(sh->lane));
 	return due;
 }
 
@@ -353,12 +402,15 @@ shard_turn(struct shard *sh, uint64_t now)
 		shard_adopt(sh, sn);
 	if (pst_unlikely(atomic_load_explicit(&sh->mail.state, memory_order_relaxed) == MAIL_ASKED))
 		mailbox_answer(sh);
-	work = take_in(sh);
+	work = grant_steps(sh);
+	work += run_crypto(sh);
+	work += take_in(sh);
 	PST_SPEND(PST_LAYER_NET, pst_net_tick(sh->net, sh->now));
 	PST_SPEND(PST_LAYER_TCP, pst_tcp_tick(sh->tcp, sh->now));
 	waiter_poll(sh);
 	work += run_timers(sh);
 	work += run_ready(sh);
+	work += run_crypto(sh); /* to the back-ends goes what this turn's handshakes asked for */
 	if (pst_unlikely(sh->probe != NULL && sh->probe_hop == NULL))
 		probe_over(sh);
 	PST_SPEND(PST_LAYER_TCP, pst_tcp_flush(sh->tcp, sh->now));
@@ -388,9 +440,14 @@ shard_sleep(struct shard *sh, uint64_t ns)
 	bool weigh = sh->sleeps++ % SLEEP_SAMPLE == 0;
 	uint64_t cpu = weigh ? cpu_now() : 0, t;
 
+	/* What a back-end completed meanwhile would wake nobody. */
+	if (sh->lane != NULL && !pst_lane_sleep(sh->lane))
+		return;
 	rcu_thread_offline();
 	pst_net_idle(sh->net, ns);
 	rcu_thread_online();
+	if (sh->lane != NULL)
+		pst_lane_wake(sh->lane);
 	if (weigh)
 		sh->time.sleep_cpu_ns += (cpu_now() - cpu) * SLEEP_SAMPLE;
 	t = pst_tsc();

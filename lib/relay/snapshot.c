@@ -17,9 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -1: this listener has no TLS. */
-static int
-listener_profile(const struct pst_config *cfg, const struct pst_config_listener *ln)
+int
+snapshot_listener_profile(const struct pst_config *cfg, const struct pst_config_listener *ln)
 {
 	const struct pst_config_action *a = &cfg->actions[ln->action];
 
@@ -32,7 +31,7 @@ listener_profile(const struct pst_config *cfg, const struct pst_config_listener 
 enum pst_tls_pfs
 snapshot_recipient_pfs(const struct pst_config *cfg, const struct pst_config_listener *ln)
 {
-	int p = listener_profile(cfg, ln);
+	int p = snapshot_listener_profile(cfg, ln);
 
 	return p >= 0 ? cfg->profiles[p].recipient_pfs : PST_TLS_PFS_ALLOWED;
 }
@@ -172,7 +171,7 @@ known_bad(const struct snapshot *sn, unsigned listener, int profile)
 {
 	for (unsigned i = 0; i < listener; i++) {
 		if (sn->listeners[i] == NULL &&
-			listener_profile(sn->cfg, &sn->cfg->listeners[i]) == profile)
+			snapshot_listener_profile(sn->cfg, &sn->cfg->listeners[i]) == profile)
 			return true;
 	}
 	return false;
@@ -186,7 +185,7 @@ build_parts(struct parts *ps, const struct build *b, struct snapshot *sn)
 	unsigned faults = 0;
 
 	for (unsigned i = 0; i < cfg->nlisteners; i++) {
-		int p = listener_profile(cfg, &cfg->listeners[i]);
+		int p = snapshot_listener_profile(cfg, &cfg->listeners[i]);
 
 		if (p < 0 || known_bad(sn, i, p))
 			continue;

@@ -12,6 +12,7 @@
 #include <pst_policy.h>
 #include <pst_relay.h>
 #include <pst_smtp_server.h>
+#include <pst_tickets.h>
 #include <pst_tls.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -39,8 +40,8 @@ struct policy_part {
 /* What all generations draw from; one per process. */
 struct parts {
 	unsigned nworkers;
-	struct pst_crypto **crypto; /* per worker: its own OSSL_LIB_CTX */
-	const uint8_t *ticket_key;  /* outlives every snapshot: tickets survive a publication */
+	struct pst_crypto **crypto;  /* per worker: its own OSSL_LIB_CTX */
+	struct pst_tickets *tickets; /* the process's; NULL: a build that is thrown away */
 	TAILQ_HEAD(, tls_part) tls;
 	TAILQ_HEAD(, policy_part) policies;
 };
@@ -53,8 +54,9 @@ struct build {
 	struct pst_publish_result *result;
 };
 
-enum pst_rc parts_init(struct parts *ps, unsigned nworkers, const uint8_t ticket_key[80], char *err,
-	size_t errlen);
+/* tickets outlive the parts. */
+enum pst_rc parts_init(struct parts *ps, unsigned nworkers, struct pst_engine *engine,
+	struct pst_tickets *tickets, char *err, size_t errlen);
 void parts_fini(struct parts *ps);
 struct tls_part *tls_part_profile(
 	struct parts *ps, const struct build *b, const struct pst_config_tls_profile *p);
@@ -120,6 +122,8 @@ struct snapshot {
 struct snapshot *snapshot_new(
 	struct parts *ps, const struct build *b, uint64_t generation, const char *token);
 void snapshot_free(struct parts *ps, struct snapshot *sn);
+/* Index of the profile it speaks TLS by; -1: no TLS. */
+int snapshot_listener_profile(const struct pst_config *cfg, const struct pst_config_listener *ln);
 /* W10: the key exchange asked of next hops for mail that came in by this listener. */
 enum pst_tls_pfs snapshot_recipient_pfs(
 	const struct pst_config *cfg, const struct pst_config_listener *ln);

@@ -42,28 +42,37 @@ set_certs(SSL_CTX *s, const struct pst_tls_conf *conf, unsigned mask, char *err,
 	return true;
 }
 
-/* Fatal alerts, for pst_tls_error. */
+/* Fatal alerts, for pst_tls_error; warnings are counted. */
 static void
 note_alert(const SSL *ssl, int where, int value)
 {
 	struct pst_tls *t = SSL_get_app_data(ssl);
 
-	if ((where & SSL_CB_ALERT) == 0 || t == NULL || value >> 8 != SSL3_AL_FATAL)
+	if ((where & SSL_CB_ALERT) == 0 || t == NULL)
 		return;
+	if (value >> 8 != SSL3_AL_FATAL) {
+		if ((where & SSL_CB_READ) != 0 && (value & 0xff) != SSL_AD_CLOSE_NOTIFY)
+			pst_tls_flood_warning(t);
+		return;
+	}
 	if ((where & SSL_CB_READ) != 0)
 		t->alert_in = (uint8_t)((value & 0xff) + 1);
 	else
 		t->alert_out = (uint8_t)((value & 0xff) + 1);
 }
 
-/* KeyUpdates, tickets, attempts to renegotiate: work for us that brings no data. */
+/* Records and messages of the peer's, as OpenSSL meets them: flood.c counts. */
 static void
 count_message(int write_p, int version, int type, const void *buf, size_t len, SSL *ssl, void *arg)
 {
 	struct pst_tls *t = SSL_get_app_data(ssl);
 
-	if (t != NULL && t->done && !write_p && type == SSL3_RT_HANDSHAKE)
-		t->idle_messages++;
+	if (t == NULL || write_p)
+		return;
+	if (type == SSL3_RT_HEADER && len == SSL3_RT_HEADER_LENGTH)
+		pst_tls_flood_record(t, buf);
+	else if (type == SSL3_RT_HANDSHAKE && len > 0)
+		pst_tls_flood_message(t, *(const uint8_t *)buf);
 }
 
 /* Once, with the first SSL_CTX: the others differ in certificates alone. */
@@ -193,5 +202,6 @@ pst_tls_ctx_put(struct pst_tls_ctx *ctx)
 	EVP_MD_free(ctx->sha256);
 	for (unsigned i = 0; i < PST_TLS_MAX_CERTS; i++)
 		pst_crypto_key_put(ctx->keys[i]);
+	EVP_CIPHER_free(ctx->ticket_cipher);
 	free(ctx);
 }

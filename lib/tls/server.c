@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is a server's alone: tickets, ALPN, and the demand for a client certificate.
- *
- * A ticket is taken back only under the rules it was made under (profile.c) and
- * for the server name it was made for: RFC 6066 3, "A server that implements this
- * extension MUST NOT accept the request to resume the session if the server_name
- * extension contains a different name." OpenSSL would resume in TLS 1.2 and
- * pretend that the old name was sent. So the name, or that there was none, travels
- * in the ticket; a ticket for another name is as good as none.
+ * What is a server's alone: ALPN and the demand for a client certificate; tickets
+ * are in ticket.c.
  */
 #include "tls_int.h"
 #include <openssl/err.h>
 #include <openssl/x509.h>
-#include <ctype.h>
 #include <stdio.h>
-
-#define TICKET_KEY_LEN 80
-#define TICKET_SECONDS 3600
-#define SNI_MAX        255
 
 /* Issuer names of a CertificateRequest; more would swell every handshake. None means any. */
 #define CA_NAMES_MAX (16 * 1024)
@@ -39,95 +28,6 @@ select_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const un
 		}
 	}
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-/* What a ticket says of the server name: one byte if there was one, then it in lower case. */
-static size_t
-name_tag(const uint8_t *name, size_t n, uint8_t tag[1 + SNI_MAX])
-{
-	if (name == NULL || n > SNI_MAX)
-		return 0;
-	tag[0] = 1;
-	for (size_t i = 0; i < n; i++)
-		tag[1 + i] = (uint8_t)tolower(name[i]);
-	return 1 + n;
-}
-
-/* The host name of the ClientHello being read; its extension has one list of one entry. */
-static const uint8_t *
-hello_name(SSL *ssl, size_t *n)
-{
-	const uint8_t *ext;
-	size_t len;
-
-	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &ext, &len) != 1 || len < 5 ||
-		ext[2] != TLSEXT_NAMETYPE_host_name)
-		return NULL;
-	*n = (size_t)ext[3] << 8 | ext[4];
-	return *n == len - 5 ? ext + 5 : NULL;
-}
-
-/* OpenSSL is about to encrypt a ticket. */
-static int
-ticket_made(SSL *ssl, void *arg)
-{
-	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	uint8_t tag[1 + SNI_MAX];
-	size_t n = name_tag((const uint8_t *)name, name != NULL ? strlen(name) : 0, tag);
-
-	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), tag, n);
-}
-
-/* The client's certificate travels in the ticket; a ticket does not prolong its life. */
-static bool
-peer_expired(SSL_SESSION *sess)
-{
-	const X509 *x = SSL_SESSION_get0_peer(sess);
-
-	return x != NULL && X509_cmp_current_time(X509_get0_notAfter(x)) <= 0;
-}
-
-/* A ticket came back; the extensions of this hello are not parsed yet, and are looked at raw. */
-static SSL_TICKET_RETURN
-ticket_seen(SSL *ssl, SSL_SESSION *sess, const unsigned char *keyname, size_t keyname_len,
-	SSL_TICKET_STATUS status, void *arg)
-{
-	uint8_t tag[1 + SNI_MAX];
-	void *made = NULL;
-	size_t n = 0, made_len = 0;
-	const uint8_t *name;
-
-	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
-		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	if (peer_expired(sess))
-		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	name = hello_name(ssl, &n);
-	n = name_tag(name, n, tag);
-	if (SSL_SESSION_get0_ticket_appdata(sess, &made, &made_len) != 1 || made_len != n ||
-		(n > 0 && memcmp(made, tag, n) != 0))
-		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
-}
-
-static bool
-set_tickets(struct pst_tls_ctx *ctx, SSL_CTX *s, const struct pst_tls_conf *conf, char *err,
-	size_t errlen)
-{
-	if (conf->tickets == 0)
-		SSL_CTX_set_options(s, SSL_OP_NO_TICKET);
-	if (conf->tickets > 2 || SSL_CTX_set_num_tickets(s, conf->tickets) != 1) {
-		snprintf(err, errlen, "tickets %u: 0, 1 or 2", conf->tickets);
-		return false;
-	}
-	SSL_CTX_set_timeout(s, TICKET_SECONDS);
-	if (conf->ticket_key != NULL &&
-		SSL_CTX_set_tlsext_ticket_keys(
-			s, (void *)(uintptr_t)conf->ticket_key, TICKET_KEY_LEN) != 1)
-		return pst_tls_conf_fault(err, errlen, "ticket key", NULL);
-	if (SSL_CTX_set_session_ticket_cb(s, ticket_made, ticket_seen, NULL) != 1 ||
-		SSL_CTX_set_session_id_context(s, ctx->profile, sizeof(ctx->profile)) != 1)
-		return pst_tls_conf_fault(err, errlen, "session id context", NULL);
-	return true;
 }
 
 static bool
@@ -194,7 +94,7 @@ pst_tls_server_init(struct pst_tls_ctx *ctx, SSL_CTX *s, const struct pst_tls_co
 	SSL_CTX_set_tlsext_servername_arg(s, ctx);
 	if (conf->alpn_smtp)
 		SSL_CTX_set_alpn_select_cb(s, select_alpn, NULL);
-	return set_tickets(ctx, s, conf, err, errlen) &&
+	return pst_tls_ticket_init(ctx, s, conf, err, errlen) &&
 	       (conf->client_cert == PST_TLS_CLIENT_CERT_OFF ||
 		       set_client_cert(s, conf, err, errlen));
 }

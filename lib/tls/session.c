@@ -54,6 +54,7 @@ session_new(struct pst_tls_ctx *ctx)
 	if (t == NULL)
 		return NULL;
 	t->ctx = pst_tls_ctx_get(ctx);
+	pst_tls_flood_init(t);
 	t->ssl = SSL_new(ctx->ssl);
 	if (t->ssl == NULL || (wire = pst_tls_wire_new(t)) == NULL)
 		goto fail;
@@ -104,6 +105,12 @@ void
 pst_tls_set_user(struct pst_tls *t, void *user)
 {
 	t->waiter.user = user;
+}
+
+bool
+pst_tls_paused(const struct pst_tls *t)
+{
+	return pst_waiter_busy(&t->waiter);
 }
 
 static void destroy(struct pst_tls *t);
@@ -199,7 +206,13 @@ leave(struct pst_tls *t, int ret)
 	default:
 		if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
 			rc = PST_NOMEM;
-		pst_tls_fail(t, NULL);
+		pst_tls_flood_blame(t, ERR_peek_error());
+		pst_tls_fail(t, pst_tls_flood_text(t));
+	}
+	/* In the middle of a record there is no place for an alert. */
+	if (rc == PST_AGAIN && pst_tls_flood_text(t) != NULL) {
+		pst_tls_fail(t, pst_tls_flood_text(t));
+		rc = PST_PEER;
 	}
 	if (ERR_peek_error() != 0)
 		ERR_clear_error();
@@ -216,6 +229,7 @@ static enum pst_rc
 finish_handshake(struct pst_tls *t)
 {
 	t->done = true;
+	pst_tls_flood_done(t);
 	SSL_clear_mode(t->ssl, SSL_MODE_ASYNC);
 	pst_named_end(&t->waiter);
 	pst_tls_expect_free(t);
@@ -238,7 +252,7 @@ pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
 		return PST_PEER;
 	if (t->done)
 		return PST_OK;
-	if (pst_waiter_busy(&t->waiter))
+	if (pst_tls_paused(t))
 		return PST_WANT_ASYNC;
 	t->started = true;
 	enter(t, io);
@@ -271,14 +285,11 @@ pst_tls_read(struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, si
 	rc = leave(t, SSL_read_ex(t->ssl, buf, cap, n));
 	/* Handling a ticket makes OpenSSL allocate a write buffer, which only a write would
 	 * release. */
-	if (rc == PST_AGAIN && t->idle_messages > 0)
+	if (rc == PST_AGAIN && t->budget.messages > 0)
 		(void)SSL_free_buffers(t->ssl); /* does nothing while bytes are pending */
 	if (rc == PST_OK)
-		t->idle_messages = 0;
-	if (t->idle_messages <= PST_TLS_IDLE_MESSAGES)
-		return rc;
-	pst_tls_fail(t, "too many messages without data");
-	return PST_PEER;
+		pst_tls_flood_data(t, *n);
+	return rc;
 }
 
 static size_t

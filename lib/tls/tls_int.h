@@ -4,14 +4,12 @@
 #define PST_TLS_INT_H
 
 #include <pst_engine.h>
+#include <pst_tickets.h>
 #include <pst_tls.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
 #define PST_TLS_DIGEST 32
-
-/* Post-handshake messages in a row, without data, after which the peer is at fault (T9). */
-#define PST_TLS_IDLE_MESSAGES 64
 
 /* One certificate name, lower case ("mx.example.com", "*.example.com"), and who may serve it. */
 struct pst_tls_name {
@@ -33,6 +31,9 @@ struct pst_tls_ctx {
 	struct pst_crypto_key *keys[PST_TLS_MAX_CERTS]; /* of the certificates; NULL */
 	EVP_MD *sha256; /* of the worker's library context: the default one has locks that all share
 			 */
+	/* ticket.c: server; NULL: OpenSSL's own keys */
+	const struct pst_tickets *tickets;
+	EVP_CIPHER *ticket_cipher;
 	/* profile.c: of all that a session made here was allowed by */
 	uint8_t profile[PST_TLS_DIGEST];
 	/* sni.c: the other certificate sets and the names that lead to them, sorted */
@@ -49,11 +50,25 @@ struct pst_tls_ref {
 	uint8_t ip[16];
 };
 
+/* flood.c: what the peer has had, and may have. */
+struct pst_tls_budget {
+	uint8_t flood;                        /* pst_tls_flood: spent, and the session is to end */
+	bool ended;                           /* OpenSSL was told */
+	uint8_t header[3];                    /* of the last record: its type and version */
+	uint16_t body;                        /* octets of it still to be read */
+	bool hello;                           /* the first message of the handshake is there */
+	uint16_t messages, records;           /* of the handshake, or since the last data */
+	uint32_t octets;                      /* of the handshake */
+	uint32_t credit;                      /* octets: what records cost and data refills */
+	uint32_t received;                    /* octets of data since the last refill of updates */
+	uint16_t updates, attempts, warnings; /* KeyUpdates, renegotiations, warning alerts left */
+};
+
 struct pst_tls {
 	SSL *ssl;
 	struct pst_tls_ctx *ctx;
 	struct pst_waiter waiter; /* for crypto operations, in the handshake */
-	struct pst_tls_io *io; /* of the call that is running; NULL between calls */
+	struct pst_tls_io *io;    /* of the call that is running; NULL between calls */
 	struct pst_tls_cache *cache;
 	char *error;                /* why it failed; NULL: it did not, or no memory for the text */
 	enum pst_tls_verify verify; /* client */
@@ -61,10 +76,12 @@ struct pst_tls {
 	uint8_t alert_in, alert_out; /* fatal alerts seen, plus one (0 is close_notify) */
 	bool done;                   /* the handshake */
 	bool failed;
-	bool closed;            /* we sent close_notify */
-	bool named;             /* client: a name, an address or a fingerprint was given */
-	bool started;           /* a handshake call was made */
-	uint16_t idle_messages; /* handshake messages since the handshake or the last data */
+	bool closed;  /* we sent close_notify */
+	bool named;   /* client: a name, an address or a fingerprint was given */
+	bool started; /* a handshake call was made */
+	struct pst_tls_budget budget;
+	uint8_t tickets_issued;
+	bool ticket_old, ticket_unknown; /* the client's: the key it was under */
 	/* expect.c: until the handshake is done */
 	unsigned nrefs, nfingerprints;
 	struct pst_tls_ref *refs;
@@ -96,6 +113,26 @@ bool pst_tls_digest_u32(EVP_MD_CTX *md, uint32_t v);
 /* Fills ctx->profile; store: the anchors, or NULL. */
 bool pst_tls_profile_init(
 	struct pst_tls_ctx *ctx, const struct pst_tls_conf *conf, X509_STORE *store);
+
+/* ticket.c */
+bool pst_tls_ticket_init(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf,
+	char *err, size_t errlen);
+
+/* flood.c: T9. What came from the wire is told here; pst_tls_flood_spent says when it was enough.
+ */
+void pst_tls_flood_init(struct pst_tls *t);
+void pst_tls_flood_octets(struct pst_tls *t, size_t n); /* of the wire, header or body */
+void pst_tls_flood_record(struct pst_tls *t, const uint8_t header[5]);
+void pst_tls_flood_message(struct pst_tls *t, uint8_t type); /* of the handshake protocol */
+void pst_tls_flood_warning(struct pst_tls *t);
+void pst_tls_flood_data(struct pst_tls *t, size_t n); /* octets that the peer meant to say */
+void pst_tls_flood_done(struct pst_tls *t);           /* the handshake is */
+/* OpenSSL has bounds of its own: the cause, if its error is one of them. */
+void pst_tls_flood_blame(struct pst_tls *t, unsigned long error);
+/* NULL: no flood. */
+const char *pst_tls_flood_text(const struct pst_tls *t);
+/* Once, when OpenSSL asks for a record's header: one that ends the session. */
+bool pst_tls_flood_end(struct pst_tls *t, uint8_t *header, size_t n);
 
 /* server.c */
 bool pst_tls_server_init(struct pst_tls_ctx *ctx, SSL_CTX *ssl, const struct pst_tls_conf *conf,

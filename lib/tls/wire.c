@@ -17,10 +17,14 @@ wire_read(BIO *b, char *p, size_t n, size_t *done)
 	struct pst_tls_io *io = t->io;
 	size_t have = io != NULL ? io->in_len - io->in_used : 0;
 
-	/* A flood of messages stops here, within the call; pst_tls_read then gives its verdict. */
-	if (t->idle_messages > PST_TLS_IDLE_MESSAGES)
-		have = 0;
 	BIO_clear_retry_flags(b);
+	/* A flood stops here, within the call. */
+	if (io != NULL && pst_tls_flood_end(t, (uint8_t *)p, n)) {
+		*done = n;
+		return 1;
+	}
+	if (t->budget.ended)
+		have = 0;
 	*done = PST_MIN(n, have);
 	if (*done == 0) {
 		BIO_set_retry_read(b);
@@ -28,6 +32,7 @@ wire_read(BIO *b, char *p, size_t n, size_t *done)
 	}
 	memcpy(p, io->in + io->in_used, *done);
 	io->in_used += *done;
+	pst_tls_flood_octets(t, *done);
 	return 1;
 }
 

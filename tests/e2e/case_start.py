@@ -309,7 +309,6 @@ def faults_of_the_policy_have_their_place(t):
                  "/policy/map/a.example/protocols")
     expect_fault(t, policy(map={"a.example": {"level": "dane"}}), "/policy/map/a.example/level",
                  "not yet available")
-    expect_fault(t, {**policy(), "crypto": {"lanes": 2}}, "/crypto/lanes", "not yet available")
     conf = t.conf([("192.0.2.21", 25)])
     conf["tls_profiles"]["mx"]["allow_sslv3"] = True
     expect_fault(t, conf, "/tls_profiles/mx/allow_sslv3", "unsupported_by_crypto_library",

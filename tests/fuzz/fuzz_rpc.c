@@ -114,6 +114,11 @@ pst_relay_reclaim(struct pst_relay *r)
 	return 0;
 }
 
+void
+pst_relay_rotate(struct pst_relay *r, uint64_t now_ns)
+{
+}
+
 enum pst_rc
 pst_relay_publish(struct pst_relay *r, const struct pst_config *cfg,
 	void (*report)(void *arg, const char *pointer, const char *text), void *arg,

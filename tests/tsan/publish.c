@@ -2,7 +2,8 @@
 /*
  * Publication, look-up and reclaim on plain threads, without EAL, for ThreadSanitizer.
  *
- * The relay's own snapshot.c, parts.c and publish.c, instrumented. One thread does what the
+ * The relay's own snapshot.c, parts.c, publish.c and tickets.c, with the ring of ticket keys,
+ * instrumented. One thread does what the
  * control thread does: publishes good and bad configurations in turn and reclaims. The others do
  * what a worker does each turn (shard_turn): read the pointer, adopt a new generation, begin and
  * end sessions that count on it, use their view, policy and TLS context, pass a quiescent state,
@@ -28,6 +29,7 @@
  * last quiescent state, so freeing too early remains a race.
  */
 #include "relay.h"
+#include "ring.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -225,6 +227,19 @@ route(const struct snapshot *sn, const char *domain)
 	return v.kind == PST_VERDICT_ROUTE ? v.next_hop : ~0u;
 }
 
+/* As lib/tls does to make a ticket or to read one: whole keys, and none that is wiped. */
+static void
+look_at_keys(void)
+{
+	static const uint8_t wiped[sizeof(((struct pst_ticket_key *)0)->aes)];
+	const struct pst_ticket_set *set = pst_tickets_set(relay.tickets);
+
+	CHECK(set->n >= 2 && set->keys[0].kind == PST_TICKET_CURRENT &&
+		set->keys[1].kind == PST_TICKET_NEXT);
+	for (unsigned i = 0; i < set->n; i++)
+		CHECK(memcmp(set->keys[i].aes, wiped, sizeof(wiped)) != 0);
+}
+
 /* All that a session goes by is of one generation, and nothing of it is gone. */
 static void
 look(struct reader *rd, struct snapshot *sn)
@@ -242,6 +257,7 @@ look(struct reader *rd, struct snapshot *sn)
 	CHECK(route(sn, "odd.example") == (g->number % 2 ? 0 : ~0u));
 	CHECK(route(sn, "even.example") == (g->number % 2 ? ~0u : 0));
 	v->smtp.keywords = v->keywords; /* as shard_learn: its worker alone writes */
+	look_at_keys();
 	rd->looks++;
 }
 
@@ -382,6 +398,7 @@ run_all(unsigned generations)
 
 		publish_bad(n);
 		publish_good(n);
+		pst_relay_rotate(&relay, pst_now_ns() + n * 3600ul * PST_NS_PER_SEC);
 		if (n % 3 == 0 && (used = pst_relay_reclaim(&relay)) > oldest)
 			oldest = used;
 	}
@@ -401,7 +418,6 @@ run_all(unsigned generations)
 int
 main(int argc, char **argv)
 {
-	static const uint8_t ticket_key[80];
 	unsigned generations = GENERATIONS;
 	char err[512];
 
@@ -415,11 +431,15 @@ main(int argc, char **argv)
 	TAILQ_INIT(&relay.retired);
 	relay.deps.nworkers = READERS;
 	pst_relay_set_release(&relay, generation_free, NULL);
-	CHECK(parts_init(&relay.parts, READERS, ticket_key, err, sizeof(err)) == PST_OK);
+	relay.tickets = pst_tickets_new(
+		&(struct pst_tickets_conf){.rotate = 3600, .lifetime = 3 * 3600}, 0);
+	CHECK(relay.tickets != NULL);
+	CHECK(parts_init(&relay.parts, READERS, NULL, relay.tickets, err, sizeof(err)) == PST_OK);
 	run_all(generations);
 	generations_fini(&relay);
 	CHECK(TAILQ_EMPTY(&relay.parts.tls) && TAILQ_EMPTY(&relay.parts.policies));
 	parts_fini(&relay.parts);
+	pst_tickets_free(relay.tickets);
 	/* Each was given back exactly once. */
 	CHECK(released == given);
 	return 0;

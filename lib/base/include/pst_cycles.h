@@ -56,7 +56,7 @@ struct pst_cycles {
 	/* private: */
 	uint64_t part[PST_LAYERS]; /* of this turn */
 	uint64_t mark, longest;
-	uint64_t cpu_ns; /* of the thread when the turn began */
+	uint64_t cpu_ns, began; /* the thread's clock and the TSC when the turn began */
 	uint8_t layer, longest_layer;
 };
 

@@ -57,7 +57,10 @@ struct pst_control_deps {
 	struct pst_relay *relay;
 	struct pst_fabric *fabric;
 	struct pst_logger *logger;
+	struct pst_engine *engine;       /* of crypto; NULL: none */
 	const struct pst_config *config; /* the first; stays the caller's */
+	/* Adds what the application's drivers have against a configuration; NULL: nothing. */
+	void (*check)(const struct pst_config *cfg, struct pst_config_report *report);
 	uint64_t started_ns;
 	const char *crypto_library; /* for status: "OpenSSL 3.0.15 ..."; NULL: not shown */
 	/* The method `stop`: on the control thread, must not wait. now: cut what runs. NULL:

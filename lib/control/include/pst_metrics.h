@@ -21,6 +21,7 @@ struct pst_metrics;
 
 struct pst_metrics_deps {
 	struct pst_relay *relay;
+	struct pst_engine *engine;  /* of crypto; NULL: none */
 	struct pst_logger *logger;  /* may be NULL */
 	const char *crypto_library; /* for build_info: "OpenSSL 3.0.15 ..." */
 };

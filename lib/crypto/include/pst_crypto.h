@@ -80,6 +80,17 @@ int64_t pst_cert_not_after(const char *chain_file, char *err, size_t errlen);
 X509_STORE *pst_crypto_trust(struct pst_crypto *c, const char *file, char *err, size_t errlen);
 
 /*
+ * A file of secrets, whole and with a NUL behind it. Regular, not empty, owned by this user or
+ * root, and closed to group and others; else PST_INVAL and a text that names file and cause.
+ */
+struct pst_secret {
+	uint8_t *p;
+	size_t n;
+};
+enum pst_rc pst_secret_load(const char *file, struct pst_secret *out, char *err, size_t errlen);
+void pst_secret_free(struct pst_secret *s); /* wipes */
+
+/*
  * Gives OpenSSL free lists of each thread for its blocks, and counts what it holds, so that
  * the cost of an idle session is a figure and not a guess. Call before anything else touches
  * OpenSSL; PST_INVAL if that was too late (nothing is counted then, and malloc stays).
@@ -87,6 +98,8 @@ X509_STORE *pst_crypto_trust(struct pst_crypto *c, const char *file, char *err, 
 enum pst_rc pst_crypto_count_memory(void);
 /* Live bytes as the allocator rounds them, all threads; any thread may ask. 0: not counted. */
 uint64_t pst_crypto_live_bytes(void);
+/* The calling thread's share of it; negative if it frees what others made. */
+int64_t pst_crypto_live_bytes_here(void);
 /* Bytes in the free lists of all threads, at most 1 MiB a thread; not part of the live ones. */
 uint64_t pst_crypto_cached_bytes(void);
 

@@ -165,6 +165,7 @@ struct pst_cryptodrv {
 	const char *options; /* for messages: "device, queues"; "" if there are none */
 	bool inline_;        /* runs within submit: no reason to pause for it */
 	bool needs_lcores;
+	bool wraps; /* another back-end, which has to be given; others take none */
 	/* Calls env->wake for what completes: a lane may sleep while operations are out. Else it
 	 * has to go on polling. */
 	bool wakes;

@@ -63,7 +63,12 @@ struct pst_engine_conf {
 
 /* NULL and a text that names the back-end. With no back-ends all is inline. */
 struct pst_engine *pst_engine_new(const struct pst_engine_conf *conf, char *err, size_t errlen);
-void pst_engine_free(struct pst_engine *e);
+/*
+ * Closes the back-ends, so that their threads have ended. When all lanes have, and before the
+ * first struct pst_crypto goes: what OpenSSL keeps for a thread points into those.
+ */
+void pst_engine_stop(struct pst_engine *e);
+void pst_engine_free(struct pst_engine *e); /* after the last key */
 /* Control thread. Lanes see it within a turn. PST_INVAL: an index that is none. */
 enum pst_rc pst_engine_tune(struct pst_engine *e, const struct pst_engine_tuning *t);
 unsigned pst_engine_nbackends(const struct pst_engine *e);
@@ -113,7 +118,10 @@ void pst_waiter_want_job(struct pst_waiter *w);
  */
 bool pst_waiter_cancel(struct pst_waiter *w, void (*bury)(struct pst_waiter *w));
 
-/* Once a turn, at its end. Submits, flushes, reaps, sees to deadlines. True: something moved. */
+/*
+ * At the beginning of a turn, and at its end. Submits, flushes, reaps, sees to deadlines. True:
+ * something moved. now_ns is the turn's, on any clock: deadlines are kept by it.
+ */
 bool pst_lane_poll(struct pst_lane *l, uint64_t now_ns);
 /* The next whose handshake can go on; NULL: none. */
 struct pst_waiter *pst_lane_next_ready(struct pst_lane *l);

@@ -10,6 +10,7 @@
 #ifndef PST_CONFIG_H
 #define PST_CONFIG_H
 
+#include <pst_engine.h>
 #include <pst_ip.h>
 #include <pst_log.h>
 #include <pst_names.h>
@@ -127,12 +128,23 @@ struct pst_config_model {
 	const char *name;
 	bool pfs_capable;    /* false: PFS other than none is a configuration error */
 	unsigned ocsp_cache; /* 300..3000 */
+	/* Drivers of `crypto`, or "named" for its OpenSSL engine or provider. */
+	unsigned ncrypto_forbid;
+	const char **crypto_forbid;
+	const char *crypto_require; /* NULL: none */
 };
 
 struct pst_config_certificate {
 	const char *name;
 	const char *chain; /* PEM file */
 	const char *key;   /* PEM file; default: chain */
+};
+
+/* Of session tickets: see pst_tickets.h. */
+struct pst_config_ticket_keys {
+	uint32_t rotate_s;   /* an own key encrypts so long; 0: 3600 */
+	uint32_t lifetime_s; /* of a ticket; 0: 3600 */
+	const char *file;    /* instead of own keys; NULL: own */
 };
 
 struct pst_config_tls_profile {
@@ -143,8 +155,10 @@ struct pst_config_tls_profile {
 	unsigned *certificates;            /* indices */
 	const char *ciphers, *ciphersuites, *groups; /* NULL: default */
 	unsigned tickets;                            /* inbound, 0..2, default 0 */
-	bool strict_names;                           /* T8; default false */
-	enum pst_tls_pfs sender_pfs;                 /* "sender": {"pfs"}: W10, with clients */
+	unsigned ntickets_except;
+	struct pst_prefix *tickets_except; /* clients that get none, and whose are not taken */
+	bool strict_names;                 /* T8; default false */
+	enum pst_tls_pfs sender_pfs;       /* "sender": {"pfs"}: W10, with clients */
 	enum pst_tls_pfs recipient_pfs; /* "recipient": {"pfs"}: with next hops, for mail that came
 					   in under this profile */
 	enum pst_tls_client_cert client_certificate; /* W4; default off */
@@ -180,6 +194,8 @@ struct pst_config_listener {
 	struct pst_endpoint at;                  /* address "any": :: */
 	enum pst_config_tls_mode tls;            /* none, starttls, implicit */
 	unsigned action;
+	bool has_tickets;          /* else the profile's number */
+	unsigned tickets;          /* 0..2 */
 	const char *hostname;      /* banner; default: the system's name */
 	uint32_t discard_keywords; /* pst_smtp_keyword bits */
 	uint8_t bare_newline;      /* pst_smtp_bare_newline */
@@ -263,6 +279,45 @@ struct pst_config_policy {
 	struct pst_config_broken_tls broken_tls;
 };
 
+/* One back-end of the crypto engine. Its place in the array is its index everywhere. */
+struct pst_config_crypto_backend {
+	const char *name;
+	const char *driver;
+	const char *around; /* name of one before it that it wraps; NULL: none */
+	unsigned lcores;    /* threads of its own; 0: not said, nor by cores */
+	unsigned ncores;    /* 0: chosen; else >= lcores, the first ones are used */
+	unsigned cores[PST_CONFIG_MAX_CORES];
+	unsigned depth; /* 512: operations that a worker has out at most */
+	unsigned noptions;
+	struct pst_config_opt *options;
+};
+
+/* Names as they were written; "sync" is the worker itself. */
+struct pst_config_crypto_order {
+	unsigned n;
+	const char *names[PST_ENGINE_BACKENDS + 1];
+};
+
+/* In place of all back-ends: an OpenSSL engine or provider. */
+struct pst_config_crypto_named {
+	const char *engine, *provider; /* one of them; both NULL: no such thing */
+	const char *path;              /* its shared object; NULL: where OpenSSL looks */
+	unsigned nsettings;
+	struct pst_config_opt *settings;
+};
+
+struct pst_config_crypto {
+	/* Fixed at start. */
+	unsigned nbackends; /* <= PST_ENGINE_BACKENDS */
+	struct pst_config_crypto_backend *backends;
+	unsigned ops, jobs; /* a worker: 1024 */
+	struct pst_config_crypto_named named;
+	/* These may change; `tuning` is what they come to. */
+	struct pst_config_crypto_order order[PST_OP_KINDS], usual; /* usual: "default" */
+	uint32_t deadline_ms;                                      /* 50 */
+	struct pst_engine_tuning tuning;
+};
+
 struct pst_config {
 	unsigned version; /* 1 */
 	const char *path; /* where it came from, for relative file names and errors */
@@ -278,6 +333,7 @@ struct pst_config {
 	struct pst_config_policy policy;
 	unsigned ncertificates;
 	struct pst_config_certificate *certificates;
+	struct pst_config_ticket_keys ticket_keys;
 	unsigned nprofiles;
 	struct pst_config_tls_profile *profiles;
 	unsigned nactions;
@@ -288,6 +344,7 @@ struct pst_config {
 	struct pst_config_route *routes;
 	unsigned nnext_hops;
 	struct pst_config_next_hop *next_hops;
+	struct pst_config_crypto crypto;
 	void *arena;    /* private to lib/control */
 	void *document; /* the same: the JSON it was read from */
 };

@@ -17,17 +17,20 @@
 #define PST_RELAY_H
 
 #include <pst_config.h>
+#include <pst_engine.h>
 #include <pst_log.h>
 #include <pst_net.h>
 #include <pst_tcp.h>
 
 struct pst_relay;
+struct pst_engine;
 
 struct pst_relay_deps {
 	struct pst_fabric *fabric;
 	struct pst_logger *logger;
 	unsigned nworkers;
 	bool adaptive_idle;
+	struct pst_engine *engine; /* with a lane for each worker; NULL: all crypto is inline */
 };
 
 /*
@@ -69,6 +72,11 @@ void pst_relay_set_release(
  * second. */
 unsigned pst_relay_reclaim(struct pst_relay *r);
 uint64_t pst_relay_generation(const struct pst_relay *r); /* 1: the first */
+/*
+ * Rotates the ticket keys if that is due; now_ns: pst_now_ns. Waits for one loop turn of every
+ * worker if it does. A few times a minute or more.
+ */
+void pst_relay_rotate(struct pst_relay *r, uint64_t now_ns);
 
 /* ---- sessions ---- */
 
@@ -109,9 +117,14 @@ void pst_relay_stop(struct pst_relay *r);
 #define PST_RELAY_COUNTERS(X)                                                                      \
 	X(sessions, "client sessions begun")                                                       \
 	X(sessions_refused, "client sessions refused with 421")                                    \
+	X(handshakes_deferred, "times a handshake waited for the next turn of the worker")         \
 	X(sessions_ended, "client sessions ended")                                                 \
 	X(client_handshakes, "TLS handshakes finished with clients")                               \
 	X(client_handshake_failures, "TLS handshakes failed with clients")                         \
+	X(client_resumed, "TLS sessions resumed with clients")                                     \
+	X(tickets_issued, "session tickets sent to clients")                                       \
+	X(tickets_old_key, "tickets of clients under a key that no longer encrypts, renewed")      \
+	X(tickets_unknown_key, "tickets of clients under a key that is gone: full handshakes")     \
 	X(nexthop_connects, "connections opened to next hops")                                     \
 	X(nexthop_connect_failures, "connections to next hops that failed")                        \
 	X(nexthop_handshakes, "TLS handshakes finished with next hops")                            \
@@ -194,6 +207,7 @@ struct pst_relay_labels {
 						    */
 	uint64_t replies[6][PST_STAGES];           /* to clients, by first digit */
 	uint64_t limit_refusals[PST_LIMITS];
+	uint64_t tls_floods[PST_LEGS][PST_TLS_FLOODS]; /* TLS sessions ended by T9's bounds */
 };
 
 struct pst_relay_counters {
@@ -223,6 +237,7 @@ struct pst_worker_stats {
 	struct pst_worker_time time;
 	uint64_t live_sessions, pooled_connections;
 	uint64_t mbufs_in_use, mbufs_total;
+	struct pst_lane_stats crypto; /* all 0 without an engine */
 };
 /* A worker's numbers, each a moment old. */
 void pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_stats *out);

@@ -29,6 +29,7 @@
 
 struct pst_tls_ctx;
 struct pst_tls;
+struct pst_tickets; /* pst_tickets.h */
 
 #define PST_TLS_OUT_MIN   (64 * 1024) /* the longest flight we send in one call */
 #define PST_TLS_WRITE_MAX (32 * 1024) /* plaintext bytes one pst_tls_write takes */
@@ -72,8 +73,10 @@ struct pst_tls_conf {
 	unsigned ncerts;          /* server: RSA and ECDSA side by side, SNI selects */
 	struct pst_cert *certs[PST_TLS_MAX_CERTS]; /* counted by the ctx from now on (up_ref) */
 	unsigned tickets; /* server: session tickets to send, 0..2; 0 also turns resumption off */
-	const uint8_t *ticket_key; /* server: 80 bytes shared by all workers; NULL: OpenSSL's own */
-	enum pst_tls_pfs pfs;      /* `ciphers` is filtered by it */
+	/* server: shared by all workers, outlives the ctx; NULL: OpenSSL's own, of each SSL_CTX */
+	const struct pst_tickets *ticket_keys;
+	uint32_t ticket_lifetime;             /* server: s; 0: an hour */
+	enum pst_tls_pfs pfs;                 /* `ciphers` is filtered by it */
 	enum pst_tls_verify verify;           /* client, unless a connection says otherwise */
 	enum pst_tls_client_cert client_cert; /* server */
 	/* PEM bundle. client: NULL is the system's. server: who may sign clients' certificates,
@@ -141,12 +144,14 @@ struct pst_tls *pst_tls_new_expect(struct pst_tls_ctx *ctx, const struct pst_tls
 void pst_tls_free(struct pst_tls *t);
 /* Who is told when a paused handshake can go on: `user` of pst_lane_next_ready. */
 void pst_tls_set_user(struct pst_tls *t, void *user);
+/* Its handshake is paused: a call would only say PST_WANT_ASYNC. */
+bool pst_tls_paused(const struct pst_tls *t);
 
 enum pst_rc pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io);
 /*
  * At most cap plaintext bytes, of one record; *n > 0 on PST_OK, so call again until
  * PST_AGAIN: then all of `in` is used up. Post-handshake messages are handled
- * inside; 64 in a row without data end the session.
+ * inside; too many of them without data end the session (pst_tls_flood).
  */
 enum pst_rc pst_tls_read(
 	struct pst_tls *t, struct pst_tls_io *io, void *buf, size_t cap, size_t *n);
@@ -160,6 +165,37 @@ enum pst_rc pst_tls_write(struct pst_tls *t, struct pst_tls_io *io, const void *
 enum pst_rc pst_tls_shutdown(struct pst_tls *t, struct pst_tls_io *io);
 /* Plaintext already decrypted and not yet read: call read again although no wire bytes came. */
 bool pst_tls_pending(const struct pst_tls *t);
+
+/*
+ * Server, before the handshake: so many tickets (0..2) for this client instead of the profile's
+ * number. With 0 a ticket that it brings is not taken either. PST_INVAL: too many, or too late.
+ */
+enum pst_rc pst_tls_set_tickets(struct pst_tls *t, unsigned n);
+struct pst_tls_ticket_use { /* server, when the handshake is done */
+	unsigned issued;
+	bool old_key;     /* the client's ticket was under a key that no longer encrypts */
+	bool unknown_key; /* or under one that we do not have; then it was not taken */
+};
+void pst_tls_ticket_use(const struct pst_tls *t, struct pst_tls_ticket_use *out);
+
+/*
+ * T9: what a peer may do that costs us and brings no mail is counted, and the session fails
+ * (PST_PEER) when it was too much. The bounds are in docs/tls.md.
+ */
+enum pst_tls_flood {
+	PST_TLS_FLOOD_NONE,
+	PST_TLS_FLOOD_HELLO,         /* the first message of the handshake is too long */
+	PST_TLS_FLOOD_HANDSHAKE,     /* too many octets, messages or records in the handshake */
+	PST_TLS_FLOOD_RECORDS,       /* too little data in too many records */
+	PST_TLS_FLOOD_IDLE,          /* too many records or messages without data */
+	PST_TLS_FLOOD_KEY_UPDATE,    /* too many KeyUpdates */
+	PST_TLS_FLOOD_RENEGOTIATION, /* too many attempts to renegotiate */
+	PST_TLS_FLOOD_ALERTS,        /* too many warning alerts */
+	PST_TLS_FLOODS
+};
+extern const char *const pst_tls_flood_names[PST_TLS_FLOODS]; /* "none", "hello", ... */
+/* Why the session failed, if a flood is why. */
+enum pst_tls_flood pst_tls_flood(const struct pst_tls *t);
 
 struct pst_tls_info {
 	const char *version;     /* "TLSv1.3" */

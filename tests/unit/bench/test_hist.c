@@ -163,8 +163,8 @@ Test(hist, json_of_nothing_is_null_not_zero)
 	json_t *j = as_json();
 
 	cr_assert_eq(json_integer_value(json_object_get(j, "n")), 0);
-	cr_assert(json_is_null(json_object_get(j, "p99")));
-	cr_assert(json_is_null(json_object_get(j, "max")));
+	cr_assert(json_is_null(json_object_get(j, "p99_us")));
+	cr_assert(json_is_null(json_object_get(j, "max_us")));
 	cr_assert_eq(json_array_size(json_object_get(j, "curve")), 0);
 	json_decref(j);
 }
@@ -177,10 +177,10 @@ Test(hist, json_has_microseconds_and_a_curve_that_only_rises)
 	for (uint64_t us = 1; us <= 1000; us++)
 		pst_hist_record(h, us * 1000);
 	j = as_json();
-	cr_assert_float_eq(json_number_value(json_object_get(j, "min")), 1, 1e-9);
-	cr_assert_float_eq(json_number_value(json_object_get(j, "p50")), 500, 1);
-	cr_assert_float_eq(json_number_value(json_object_get(j, "p99_9")), 999, 1);
-	cr_assert_float_eq(json_number_value(json_object_get(j, "max")), 1000, 1e-9);
+	cr_assert_float_eq(json_number_value(json_object_get(j, "min_us")), 1, 1e-9);
+	cr_assert_float_eq(json_number_value(json_object_get(j, "p50_us")), 500, 1);
+	cr_assert_float_eq(json_number_value(json_object_get(j, "p999_us")), 999, 1);
+	cr_assert_float_eq(json_number_value(json_object_get(j, "max_us")), 1000, 1e-9);
 	curve = json_object_get(j, "curve");
 	cr_assert_gt(json_array_size(curve), 40);
 	for (size_t i = 0; i < json_array_size(curve); i++) {

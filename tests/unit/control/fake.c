@@ -42,7 +42,58 @@ pst_relay_stats(const struct pst_relay *r, unsigned worker, struct pst_worker_st
 		.relay.body_bytes = 1000 + worker + fake.body_bytes,
 		.tcp.in_segs = 7,
 		.loops = (1ull << 40) + 4 * fake.body_bytes,
-		.busy_loops = fake.body_bytes};
+		.busy_loops = fake.body_bytes,
+		.time = {.busy = fake.body_bytes, .empty = 3 * fake.body_bytes},
+		.crypto = {.c.submitted = 50 + worker,
+			.kinds[PST_OP_RSA_SIGN] = 100,
+			.offloaded[PST_OP_RSA_SIGN] = 80,
+			.wait_us_sum[PST_OP_RSA_SIGN] = 80 * 250,
+			.ops_total = 1024,
+			.ops_free = 1020,
+			.ops_quarantined = worker,
+			.jobs_max = 512,
+			.jobs_in_use = 3,
+			.jobs_waiting = 1,
+			.backends = {{.open = worker == 1,
+				.out = 3,
+				.completed = 80,
+				.failed = 2,
+				.timeouts = 1}}}};
+}
+
+/* ---- the crypto engine ---- */
+
+const char *const pst_op_kind_names[PST_OP_KINDS] = {
+	"rsa_sign", "rsa_decrypt", "ecdsa_sign", "eddsa_sign", "verify", "keygen", "derive"};
+
+unsigned
+pst_engine_nbackends(const struct pst_engine *e)
+{
+	return 2;
+}
+
+void
+pst_engine_backend_stats(const struct pst_engine *e, unsigned i, struct pst_cryptodrv_stats *out)
+{
+	*out = (struct pst_cryptodrv_stats){0};
+	if (i == 0)
+		*out = (struct pst_cryptodrv_stats){.ops = 160, .cpu_ns = 1500000000, .out = 6};
+}
+
+enum pst_rc
+pst_engine_tune(struct pst_engine *e, const struct pst_engine_tuning *t)
+{
+	fake.tuned++;
+	fake.tuning = *t;
+	return PST_OK;
+}
+
+static void
+check_drivers(const struct pst_config *cfg, struct pst_config_report *report)
+{
+	if (fake.drivers_refuse != NULL)
+		pst_config_report_add(
+			report, "/crypto/backends/x/driver", "%s", fake.drivers_refuse);
 }
 
 void
@@ -203,6 +254,11 @@ pst_relay_reclaim(struct pst_relay *r)
 }
 
 void
+pst_relay_rotate(struct pst_relay *r, uint64_t now_ns)
+{
+}
+
+void
 fake_relay_free(void)
 {
 	fake.held = false;
@@ -353,9 +409,12 @@ fake_config(const char *socket, const char *log, const char *path)
 
 	snprintf(put, sizeof(put), "'log': {'file': '%s'}, 'control': {'socket': '%s'}", log,
 		socket);
-	doc = spoiled("'log': {'file': 'p.log', 'format': 'json', 'level': 'debug'},\n"
-		      "  'control': {'socket': '/tmp/c.sock', 'group': 'root'}",
-		put);
+	doc = spoiled_twice("'log': {'file': 'p.log', 'format': 'json', 'level': 'debug'},\n"
+			    "  'control': {'socket': '/tmp/c.sock', 'group': 'root'}",
+		put, "'crypto': {}",
+		"'crypto': {'backends': {'cores': {'driver': 'lcore'}, 'qat': {'driver': "
+		"'cryptodev', 'options': {'device': '0000:3d:00.0'}}}, 'operations': {'default': "
+		"['cores'], 'verify': ['qat']}, 'deadline': 0.02}");
 	c = pst_config_parse(doc, strlen(doc), path, &report);
 	if (c == NULL)
 		pst_config_report_print(&report, path, stderr);
@@ -375,6 +434,8 @@ fake_deps(const char *socket)
 	given[n++ % PST_COUNT(given)] = fake_config(socket, "-", "/nonexistent/p.json");
 	fake_metrics = (struct fake_metrics){0};
 	return (struct pst_control_deps){.config = given[(n - 1) % PST_COUNT(given)],
+		.engine = (struct pst_engine *)&fake,
+		.check = check_drivers,
 		.started_ns = pst_now_ns(),
 		.crypto_library = "OpenSSL 3",
 		.stop = fake_stop};

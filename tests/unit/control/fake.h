@@ -26,6 +26,9 @@ struct fake {
 	uint64_t body_bytes; /* added to relay.body_bytes of each worker */
 	unsigned nbroken;    /* hosts in the broken-TLS memory */
 	bool stopped, stopped_now;
+	unsigned tuned; /* calls of pst_engine_tune, and the last one */
+	struct pst_engine_tuning tuning;
+	const char *drivers_refuse; /* what deps.check says, at /crypto/backends/x/driver */
 	void (*release)(void *arg, const struct pst_config *cfg);
 	void *release_arg;
 };

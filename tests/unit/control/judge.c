@@ -80,6 +80,8 @@ dump_key(const struct pst_key *k)
 
 	if (!k->required)
 		dump_default(k, row);
+	if (k->restart)
+		json_object_set_new(row, "restart", json_true());
 	if (k->words != NULL)
 		json_object_set_new(row, "words", dump_words(k, row));
 	set_text(row, "also", k->also);

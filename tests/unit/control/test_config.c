@@ -23,7 +23,7 @@ static const struct bad bad[] = {
 	{"'version': 1", "'version': 1, '_Comment': 'x'", "/_Comment", "unknown key"},
 	{"'models': {}", "'models': {'generic': {}}", "/models/generic/pfs_capable", "missing"},
 	{"'models': {}", "'models': []", "/models", "must be an object"},
-	{"'crypto': {}", "'crypto': {'engine': 'x'}", "/crypto/engine", "not yet available"},
+	{"'crypto': {}", "'crypto': {'engine': 'x'}", "/crypto/engine", "unknown key"},
 	{"'log': {'file'", "'log': [], 'control': 3, 'x': {'file'", "/control /log /x",
 		"duplicate"},
 

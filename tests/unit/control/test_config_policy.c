@@ -125,7 +125,6 @@ static const struct bad bad[] = {
 	{POLICY, "'policy': {'dane': {}}", "/policy/dane", "not yet available"},
 	{POLICY, "'policy': {'requiretls': true}", "/policy/requiretls", "not yet available"},
 	{POLICY, "'policy': {'tlsrpt': {}}", "/policy/tlsrpt", "not yet available"},
-	{"'crypto': {}", "'crypto': {'lanes': 1}", "/crypto/lanes", "not yet available"},
 };
 
 Test(config_policy, names_the_place_of_each_fault_and_no_other)

@@ -258,7 +258,7 @@ Test(posternctl, top_prints_once_where_there_is_no_terminal)
 {
 	cr_expect_eq(run(path, "--interval 0.1 top </dev/null"), 0);
 	cr_expect(says("generation 1   DRAINING\n") && says("sessions "), "%s", out);
-	cr_expect(says("\n     0    0.0%        10 "), "%s", out);
+	cr_expect(says("\n     0    0.0%    0.0%        10 "), "%s", out);
 	cr_expect_null(strchr(out, '\033'));
 	cr_expect_eq(run(path, "--interval 0.1 --json top </dev/null"), 0);
 	cr_expect(says("\"growth\": {"), "%s", out);

@@ -17,6 +17,7 @@ struct rig {
 	struct pst_backend *b;
 	struct pst_cryptodrv_conf conf;
 	struct rig *inner;
+	char *opts; /* what conf.opts points into */
 	_Atomic unsigned wakes[KIT_LANES];
 };
 

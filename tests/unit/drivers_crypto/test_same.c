@@ -11,6 +11,8 @@
 TestSuite(same, .init = kit_eal, .timeout = 300);
 
 static const char *const cpus[] = {"sync", "lcore", "fault around sync", "fault around lcore"};
+static const char *const all[] = {"sync", "lcore", "cryptodev", "fault around sync",
+	"fault around lcore", "fault around cryptodev"};
 
 static bool
 do_rsa(struct rig *r, struct key *k, const uint8_t *in)
@@ -100,26 +102,26 @@ rsa_edges(const char *what, const char *kind)
 
 Test(same, rsa_of_2048_bits_at_its_edges)
 {
-	for (unsigned i = 0; i < PST_COUNT(cpus); i++)
-		rsa_edges(cpus[i], "rsa2048");
+	for (unsigned i = 0; i < PST_COUNT(all); i++)
+		rsa_edges(all[i], "rsa2048");
 }
 
 Test(same, rsa_of_3072_bits_at_its_edges)
 {
-	for (unsigned i = 0; i < 2; i++)
-		rsa_edges(cpus[i], "rsa3072");
+	for (unsigned i = 0; i < 3; i++)
+		rsa_edges(all[i], "rsa3072");
 }
 
 Test(same, rsa_of_4096_bits_at_its_edges)
 {
-	for (unsigned i = 0; i < 2; i++)
-		rsa_edges(cpus[i], "rsa4096");
+	for (unsigned i = 0; i < 3; i++)
+		rsa_edges(all[i], "rsa4096");
 }
 
 Test(same, rsa_without_the_factors_is_the_same)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		struct rig *r = rig_open(cpus[i], KIT_DEPTH, true, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		struct rig *r = rig_open(all[i], KIT_DEPTH, true, NULL);
 		struct key *k = key_new("rsa2048");
 		uint8_t in[PST_OP_BYTES];
 
@@ -135,8 +137,8 @@ Test(same, rsa_without_the_factors_is_the_same)
 
 Test(same, a_length_that_is_not_the_modulus_is_a_failure)
 {
-	for (unsigned i = 0; i < PST_COUNT(cpus); i++) {
-		struct rig *r = rig_open(cpus[i], KIT_DEPTH, true, NULL);
+	for (unsigned i = 0; i < PST_COUNT(all); i++) {
+		struct rig *r = rig_open(all[i], KIT_DEPTH, true, NULL);
 		struct key *k = key_new("rsa2048");
 		static const uint16_t lens[] = {0, 1, 255, 257, 512};
 		uint8_t in[PST_OP_BYTES] = {0};
@@ -228,9 +230,9 @@ one_batch(struct rig *r, struct key *k, unsigned n, unsigned lane)
 
 Test(same, every_batch_size_with_bad_ones_among_good_ones)
 {
-	for (unsigned i = 0; i < PST_COUNT(cpus); i++) {
+	for (unsigned i = 0; i < PST_COUNT(all); i++) {
 		/* Small ones, so that all sizes are quick. */
-		struct rig *r = rig_open(cpus[i], KIT_DEPTH, true, NULL);
+		struct rig *r = rig_open(all[i], KIT_DEPTH, true, NULL);
 		struct key *k = key_new("rsa1024");
 
 		cr_assert(key_add(r, k));

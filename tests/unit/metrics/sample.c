@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sample.h"
 
+#include <pst_cycles.h>
+
 static struct pst_worker_stats workers[SAMPLE_WORKERS];
 static struct pst_metrics_input input;
 static const struct pst_metrics_cert certs[] = {{.name = "mx-rsa", .not_after = 1900000000},
@@ -34,10 +36,35 @@ fill(struct pst_worker_stats *s, uint64_t from)
 	p = (uint64_t *)&s->labels;
 	for (size_t i = 0; i < sizeof(s->labels) / sizeof(*p); i++)
 		p[i] = from + 3000 + i;
+	p = (uint64_t *)&s->crypto.c;
+	for (size_t i = 0; i < sizeof(s->crypto.c) / sizeof(*p); i++)
+		p[i] = from + 5000 + i;
+	for (unsigned k = 0; k < PST_OP_KINDS; k++) {
+		s->crypto.kinds[k] = from + 5100 + k;
+		s->crypto.offloaded[k] = from + 5200 + k;
+		s->crypto.wait_us_sum[k] = from + 5300 + k;
+	}
+	s->crypto.ops_total = s->crypto.jobs_max = 1024;
+	s->crypto.ops_free = 1000;
+	s->crypto.ops_quarantined = 3;
+	s->crypto.jobs_in_use = 21;
+	s->crypto.jobs_waiting = 5;
+	for (unsigned b = 0; b < 2; b++) {
+		s->crypto.backends[b].open = b == 1;
+		s->crypto.backends[b].out = 7 + b;
+		s->crypto.backends[b].completed = from + 5400 + b;
+		s->crypto.backends[b].failed = from + 5500 + b;
+		s->crypto.backends[b].timeouts = from + 5600 + b;
+	}
 	s->usage = (struct pst_tcp_usage){
 		.conns = 11, .half_open = 12, .time_wait = 13, .max_conns = 65536};
 	s->loops = from + 4000;
 	s->busy_loops = from + 4001;
+	s->time = (struct pst_worker_time){.busy = from * pst_tsc_hz(),
+		.empty = 2 * from * pst_tsc_hz(),
+		.asleep = 3 * from * pst_tsc_hz(),
+		.sleep_cpu_ns = from * 1000,
+		.cpu_ns = from * 1000000};
 	s->live_sessions = from + 4002;
 	s->pooled_connections = from + 4003;
 	s->mbufs_in_use = from + 4004;
@@ -66,6 +93,8 @@ sample(void)
 		.heap_used_bytes = 1u << 28,
 		.ncerts = PST_COUNT(certs),
 		.certs = certs,
+		.nbackends = 2,
+		.backends = {{.name = "cores", .s.cpu_ns = 1500000000}, {.name = "qat"}},
 		.nworkers = SAMPLE_WORKERS,
 		.workers = workers};
 	return &input;

@@ -7,6 +7,7 @@
 
 #include "lint.h"
 #include "sample.h"
+#include "stats.h"
 
 static char *
 text_of(const struct pst_metrics_input *in, enum pst_metrics_format f)
@@ -39,6 +40,8 @@ nworker_counters(void)
 		n++;
 	for (const struct pst_counter_desc *d = pst_tcp_counter_descs; d->name != NULL; d++)
 		n++;
+	for (const struct pst_counter_desc *d = pst_lane_counter_descs; d->name != NULL; d++)
+		n++;
 	return n;
 }
 
@@ -47,10 +50,11 @@ Test(text, both_formats_pass_the_strict_reader)
 	static const enum pst_metrics_format formats[] = {
 		PST_METRICS_CLASSIC, PST_METRICS_OPENMETRICS};
 	/* Of which the parts are told elsewhere: a change here should be meant. */
-	unsigned want = 13 + 2 /* reloads */ + 2 /* certificates */ + 10 * SAMPLE_WORKERS +
+	unsigned want = 13 + 2 /* reloads */ + 2 /* certificates */ + (10 + 5) * SAMPLE_WORKERS +
 			PST_LEGS * 2 * PST_CIPHERS * 2 + PST_LEGS * (2 + PST_HS_BUCKETS + 2) +
 			4 * PST_STAGES + PST_LIMITS + PST_REFUSALS + PST_DOWNGRADES + 6 +
-			2 /* names */ + nworker_counters() * SAMPLE_WORKERS;
+			2 /* names */ + nworker_counters() * SAMPLE_WORKERS + 3 * PST_OP_KINDS +
+			6 * 2 /* back-ends */ + 6 * SAMPLE_WORKERS;
 
 	for (unsigned i = 0; i < PST_COUNT(formats); i++) {
 		char *text = text_of(sample(), formats[i]);
@@ -85,8 +89,10 @@ Test(text, many_workers_and_large_numbers_fit)
 	char *text;
 
 	memset(w, 0xff, sizeof(w));
-	for (unsigned i = 0; i < PST_COUNT(w); i++)
+	for (unsigned i = 0; i < PST_COUNT(w); i++) {
 		memset(&w[i].labels, 0, sizeof(w[i].labels));
+		memset(&w[i].crypto.backends, 0, sizeof(w[i].crypto.backends));
+	}
 	in.workers = w;
 	in.nworkers = PST_COUNT(w);
 	text = text_of(&in, PST_METRICS_OPENMETRICS);
@@ -110,6 +116,7 @@ Test(text, every_counter_of_a_worker_is_told_with_its_own_value)
 		{"relay", pst_relay_counter_descs, offsetof(struct pst_worker_stats, relay)},
 		{"net", pst_net_counter_descs, offsetof(struct pst_worker_stats, net)},
 		{"tcp", pst_tcp_counter_descs, offsetof(struct pst_worker_stats, tcp)},
+		{"crypto", pst_lane_counter_descs, offsetof(struct pst_worker_stats, crypto.c)},
 	};
 
 	text = text_of(in, PST_METRICS_OPENMETRICS);
@@ -148,6 +155,10 @@ Test(text, openmetrics_has_these_lines)
 		"postern_mbufs_limit{worker=\"0\"} 16384",
 		"postern_tcp_connections_limit{worker=\"1\"} 65536",
 		"postern_worker_busy_loops_total{worker=\"0\"} 14001",
+		"postern_worker_busy_seconds_total{worker=\"0\"} 10000.000000",
+		"postern_worker_asleep_seconds_total{worker=\"1\"} 60000.000000",
+		"postern_worker_sleep_cpu_seconds_total{worker=\"0\"} 0.010000",
+		"postern_worker_cpu_seconds_total{worker=\"1\"} 20.000000",
 		"# TYPE postern_handshakes counter",
 		"# TYPE postern_handshake_seconds histogram",
 		"# TYPE postern_net_rx_bytes counter",
@@ -209,6 +220,33 @@ Test(text, labels_are_the_sum_of_the_workers_each_in_its_place)
 	expect_line(text, "postern_names_misses_total 9002");
 	expect_line(text, "postern_names_cached 9007");
 	expect_line(text, "postern_handshake_failures_total{leg=\"nexthop\"} 0");
+	free(text);
+}
+
+Test(text, the_crypto_engine_is_told_by_kind_by_back_end_and_by_worker)
+{
+	static const char *const lines[] = {
+		"postern_crypto_asked_total{kind=\"rsa_sign\"} 40200",
+		"postern_crypto_offloaded_total{kind=\"derive\"} 40412",
+		"postern_crypto_wait_seconds_total{kind=\"rsa_decrypt\"} 0.040602",
+		"postern_crypto_backend_open{backend=\"cores\"} 0",
+		"postern_crypto_backend_open{backend=\"qat\"} 2",
+		"postern_crypto_backend_out{backend=\"qat\"} 16",
+		"postern_crypto_backend_completed_total{backend=\"cores\"} 40800",
+		"postern_crypto_backend_failed_total{backend=\"qat\"} 41002",
+		"postern_crypto_backend_timeouts_total{backend=\"qat\"} 41202",
+		"postern_crypto_backend_cpu_seconds_total{backend=\"cores\"} 1.5",
+		"postern_crypto_backend_cpu_seconds_total{backend=\"qat\"} 0.0",
+		"postern_crypto_ops_limit{worker=\"0\"} 1024",
+		"postern_crypto_ops_free{worker=\"1\"} 1000",
+		"postern_crypto_ops_quarantined{worker=\"1\"} 3",
+		"postern_crypto_jobs_in_use{worker=\"0\"} 21",
+		"postern_crypto_jobs_waiting{worker=\"0\"} 5",
+	};
+	char *text = text_of(sample(), PST_METRICS_OPENMETRICS);
+
+	for (unsigned i = 0; i < PST_COUNT(lines); i++)
+		expect_line(text, lines[i]);
 	free(text);
 }
 

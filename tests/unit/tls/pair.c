@@ -29,6 +29,18 @@ pair_pki(void)
 	return &k;
 }
 
+const struct pst_tickets *
+pair_tickets(void)
+{
+	static struct pst_tickets *t;
+
+	if (t == NULL)
+		t = pst_tickets_new(
+			&(struct pst_tickets_conf){.rotate = 3600, .lifetime = 3600}, 0);
+	cr_assert_not_null(t);
+	return t;
+}
+
 struct pst_cert *
 pair_cert_spec(struct pst_crypto *c, const struct pki_spec *spec)
 {
@@ -58,6 +70,8 @@ pair_cert(struct pst_crypto *c, EVP_PKEY *key, const char *san)
 					 .issuer_key = k->ca_key});
 }
 
+struct pst_engine *pair_engine;
+
 void
 pair_init(struct pair *p)
 {
@@ -72,6 +86,8 @@ pair_init_in(struct pair *p, struct pst_crypto *client, struct pst_crypto *serve
 {
 	*p = (struct pair){.name = "mx.example.com", .cc = client, .sc = server};
 	cr_assert(p->cc != NULL && p->sc != NULL);
+	pst_crypto_set_engine(p->cc, pair_engine);
+	pst_crypto_set_engine(p->sc, pair_engine);
 	p->cconf = (struct pst_tls_conf){.side = PST_TLS_CLIENT,
 		.verify = PST_TLS_VERIFY_NAME,
 		.ca_file = pair_pki()->ca_file};

@@ -4,6 +4,7 @@
 #ifndef PST_TEST_PAIR_H
 #define PST_TEST_PAIR_H
 
+#include <pst_tickets.h>
 #include <pst_tls.h>
 #include "pki.h"
 
@@ -14,6 +15,9 @@ struct pki {
 	const char *ca_file; /* holds ca */
 };
 const struct pki *pair_pki(void);
+
+/* Ticket keys that all servers of the process share; made once. */
+const struct pst_tickets *pair_tickets(void);
 
 /* A pst_cert with the names of `san`, signed by the CA unless other says otherwise. */
 struct pst_cert *pair_cert(struct pst_crypto *c, EVP_PKEY *key, const char *san);
@@ -43,6 +47,8 @@ struct pair {
 	const struct pst_tls_expect *expect; /* instead of name, unless NULL */
 };
 
+/* The engine of the crypto contexts that pair_init makes; NULL: none. */
+extern struct pst_engine *pair_engine;
 /* Two crypto contexts, an EC certificate for mx.example.com, verification by name. */
 void pair_init(struct pair *p);
 /* The same in contexts that the caller made; the pair frees them. */

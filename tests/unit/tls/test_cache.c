@@ -279,16 +279,12 @@ Test(cache, entries_are_small_because_the_peers_chain_is_not_kept)
 
 Test(cache, tickets_of_one_profile_are_worth_nothing_in_another_with_the_same_key)
 {
-	uint8_t key[80];
-
-	for (unsigned i = 0; i < sizeof(key); i++)
-		key[i] = (uint8_t)(i * 7);
 	for (unsigned v = PST_TLS_1_2; v <= PST_TLS_1_3; v++)
 		for (unsigned same = 0; same < 2; same++) {
 			struct pair p;
 
 			setup(&p, (uint16_t)v, 1);
-			p.sconf.ticket_key = key;
+			p.sconf.ticket_keys = pair_tickets();
 			p.sconf.session_id_context = "mx";
 			pair_contexts(&p);
 			cr_expect_not(connect_once(&p, "hop"));

@@ -230,8 +230,6 @@ Test(client_cert, asking_without_a_ca_file_or_with_a_missing_one_is_an_error)
 
 /* ---- T18: resumption ---- */
 
-static const uint8_t ticket_key[80] = {1, 2, 3};
-
 /* The ticket of the last handshake, as the client keeps it. */
 static SSL_SESSION *
 keep_ticket(struct pair *p)
@@ -252,7 +250,7 @@ made_under(struct pair *p, enum pst_tls_client_cert setting, const struct pki_sp
 {
 	setup(p, setting, version);
 	p->sconf.tickets = 1;
-	p->sconf.ticket_key = ticket_key;
+	p->sconf.ticket_keys = pair_tickets();
 	pair_contexts(p);
 	pair_sessions(p);
 	show(p, spec);
@@ -393,7 +391,7 @@ Test(client_cert, a_ticket_does_not_prolong_the_life_of_the_certificate_in_it)
 
 			setup(&p, PST_TLS_CLIENT_CERT_REQUIRED, (uint16_t)v);
 			p.sconf.tickets = 1;
-			p.sconf.ticket_key = ticket_key;
+			p.sconf.ticket_keys = pair_tickets();
 			pair_contexts(&p);
 			X509_VERIFY_PARAM_set_flags(
 				SSL_CTX_get0_param(p.sctx->ssl), X509_V_FLAG_NO_CHECK_TIME);

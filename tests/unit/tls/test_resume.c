@@ -9,8 +9,6 @@
 #include "pair.h"
 #include "tls_int.h"
 
-static const uint8_t ticket_key[80] = {3, 1, 4, 1, 5};
-
 /* ---- the server's side ---- */
 
 /* The name as given: ours would send it in lower case. */
@@ -56,7 +54,7 @@ setup(struct pair *p, uint16_t version)
 {
 	pair_init(p);
 	p->sconf.tickets = 1;
-	p->sconf.ticket_key = ticket_key;
+	p->sconf.ticket_keys = pair_tickets();
 	p->sconf.max_version = version;
 	p->cconf.verify = PST_TLS_VERIFY_OFF;
 }
@@ -100,7 +98,7 @@ Test(resume, a_ticket_is_worth_nothing_once_the_profile_has_changed)
 			to.ncerts = 1;
 			to.certs[0] = p.sconf.certs[0];
 			to.tickets = PST_MAX(to.tickets, 1u);
-			to.ticket_key = ticket_key;
+			to.ticket_keys = pair_tickets();
 			to.max_version = (uint16_t)v;
 			p.sconf = to;
 			pair_contexts(&p);
