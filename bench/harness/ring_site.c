@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ring_config.h"
 
+#include <crypto.h>
+
 #include <pst_control.h>
 #include <sched.h>
 #include <stdio.h>
@@ -38,8 +40,8 @@ ring_recipient(enum ring_hop h)
 
 /* ---- EAL ---- */
 
-#define ARGS 24
-static char arg_mem[ARGS][128]; /* EAL keeps and permutes argv */
+#define ARGS 48
+static char arg_mem[ARGS][512]; /* EAL keeps and permutes argv */
 static char *arg_v[ARGS + 1];
 static int arg_n;
 
@@ -47,6 +49,8 @@ static void PST_PRINTF(1, 2) arg(const char *fmt, ...)
 {
 	va_list ap;
 
+	if (arg_n == ARGS)
+		return;
 	va_start(ap, fmt);
 	vsnprintf(arg_mem[arg_n], sizeof(arg_mem[0]), fmt, ap);
 	va_end(ap);
@@ -81,11 +85,33 @@ cores(const char *list, unsigned *out, unsigned max)
 }
 
 static enum pst_rc
+crypto_args(struct ring_site *s, char *err, size_t errlen)
+{
+	char flag[16], text[sizeof(arg_mem[0])];
+
+	for (unsigned i = 0; i < s->cfg->crypto.nbackends; i++) {
+		enum pst_rc rc = crypto_eal_arg(s->cfg, i, flag, text, sizeof(text));
+
+		if (rc == PST_AGAIN)
+			continue;
+		if (rc != PST_OK) {
+			snprintf(err, errlen, "crypto back-end %s: its options",
+				s->cfg->crypto.backends[i].name);
+			return PST_INVAL;
+		}
+		arg("%s", flag);
+		arg("%s", text);
+	}
+	return PST_OK;
+}
+
+static enum pst_rc
 start_eal(struct ring_site *s, char *err, size_t errlen)
 {
-	unsigned at[RING_WORKERS + 1];
+	unsigned at[2 * RING_WORKERS + 1];
 	unsigned n = cores(s->conf.lcores, at, PST_COUNT(at));
-	char map[256];
+	unsigned threads = s->conf.workers + crypto_lcores(s->cfg);
+	char map[400];
 	int len;
 
 	if (n == 0) {
@@ -93,9 +119,19 @@ start_eal(struct ring_site *s, char *err, size_t errlen)
 		return PST_INVAL;
 	}
 	len = snprintf(map, sizeof(map), "0@%u", at[0]);
-	for (unsigned w = 0; w < s->conf.workers; w++)
-		len += snprintf(map + len, sizeof(map) - (size_t)len, ",%u@%u", w + 1,
-			n > 1 ? at[1 + w % (n - 1)] : at[0]);
+	/* The load has the first core; should there be too few, crypto shares that one with it. */
+	for (unsigned i = 0; i < threads && (size_t)len < sizeof(map); i++) {
+		bool is_crypto = i >= s->conf.workers;
+		int core = is_crypto ? crypto_core(s->cfg, i - s->conf.workers) : -1;
+		unsigned turn = is_crypto ? (i + 1) % n : n > 1 ? 1 + i % (n - 1) : 0;
+
+		len += snprintf(map + len, sizeof(map) - (size_t)len, ",%u@%u", i + 1,
+			core >= 0 ? (unsigned)core : at[turn]);
+	}
+	if ((size_t)len >= sizeof(map)) {
+		snprintf(err, errlen, "too many workers and crypto lcores");
+		return PST_INVAL;
+	}
 	arg_n = 0;
 	arg("postern-bench");
 	arg("--no-huge");
@@ -111,6 +147,8 @@ start_eal(struct ring_site *s, char *err, size_t errlen)
 	arg("--iova-mode=va");
 	arg("--file-prefix=postern-bench-%d", (int)getpid());
 	arg("--log-level=*:error");
+	if (crypto_args(s, err, errlen) != PST_OK)
+		return PST_INVAL;
 	if (rte_eal_init(arg_n, arg_v) < 0) {
 		snprintf(err, errlen, "EAL did not start: %s", rte_strerror(rte_errno));
 		return PST_INVAL;
@@ -232,6 +270,11 @@ start_gateway(struct ring_site *s, char *err, size_t errlen)
 		.nworkers = s->cfg->dataplane.workers,
 		.adaptive_idle = s->cfg->dataplane.idle != PST_IDLE_BUSY};
 
+	s->engine = crypto_engine_new(
+		s->cfg, s->gateway, deps.nworkers + 1, deps.adaptive_idle, err, errlen);
+	if (s->engine == NULL)
+		return PST_INVAL;
+	deps.engine = s->engine;
 	s->logger = pst_logger_new(&log, err, errlen);
 	if (s->logger == NULL)
 		return PST_INVAL;
@@ -323,9 +366,15 @@ ring_site_stop(struct ring_site *s)
 {
 	if (s->relay != NULL) {
 		pst_relay_stop(s->relay);
-		rte_eal_mp_wait_lcore();
-		pst_relay_free(s->relay);
+		for (unsigned w = 0; w < s->conf.workers; w++)
+			(void)rte_eal_wait_lcore(w + 1);
 	}
+	if (s->engine != NULL)
+		pst_engine_stop(s->engine);
+	if (s->relay != NULL)
+		pst_relay_free(s->relay);
+	if (s->engine != NULL)
+		pst_engine_free(s->engine);
 	if (s->logger != NULL)
 		pst_logger_free(s->logger);
 	load_free(s->load);

@@ -11,13 +11,13 @@ void
 wire_port_init(struct wire_port *w)
 {
 	*w = (struct wire_port){.port = {.name = "bench", .options = w->options},
-		.dp = {.workers = 1,
+		.cfg.dataplane = {.workers = 1,
 			.main_core = -1,
 			.memory_mb = 512,
 			.mbufs = 65536,
 			.nports = 1}};
-	w->dp.ports = &w->port;
-	w->dp.routes = w->routes;
+	w->cfg.dataplane.ports = &w->port;
+	w->cfg.dataplane.routes = w->routes;
 }
 
 static bool
@@ -50,11 +50,12 @@ add_address(struct wire_port *w, const char *value)
 static bool
 add_router(struct wire_port *w, const char *value)
 {
-	struct pst_config_ip_route *r = &w->routes[w->dp.nroutes];
+	struct pst_config_ip_route *r = &w->routes[w->cfg.dataplane.nroutes];
 
-	if (w->dp.nroutes == PST_COUNT(w->routes) || pst_ip_parse(value, &r->via) != PST_OK)
+	if (w->cfg.dataplane.nroutes == PST_COUNT(w->routes) ||
+		pst_ip_parse(value, &r->via) != PST_OK)
 		return false;
-	w->dp.nroutes++;
+	w->cfg.dataplane.nroutes++;
 	r->port = w->port.name;
 	return pst_prefix_parse(pst_ip_is4(&r->via) ? "0.0.0.0/0" : "::/0", &r->to) == PST_OK;
 }
@@ -88,14 +89,14 @@ wire_port_option(struct wire_port *w, int opt, const char *value)
 	case WIRE_OPT_CORE:
 		if (!kernel_number(value, 0, 1023, &v))
 			return false;
-		w->dp.main_core = (int)v;
-		w->dp.cores[0] = (unsigned)v; /* EAL wants a worker; it does nothing */
-		w->dp.ncores = 1;
+		w->cfg.dataplane.main_core = (int)v;
+		w->cfg.dataplane.cores[0] = (unsigned)v; /* EAL wants a worker; it does nothing */
+		w->cfg.dataplane.ncores = 1;
 		return true;
 	case WIRE_OPT_MEMORY:
 		if (!kernel_number(value, 64, 1048576, &v))
 			return false;
-		w->dp.memory_mb = (unsigned)v;
+		w->cfg.dataplane.memory_mb = (unsigned)v;
 		return true;
 	default:
 		return false;
@@ -113,7 +114,7 @@ wire_port_check(struct wire_port *w, char *err, size_t errlen)
 			w->port.device == NULL ? "--device" : "--address");
 		return false;
 	}
-	eal_check(&w->dp, &report);
+	eal_check(&w->cfg.dataplane, &report);
 	ok = report.n == 0;
 	if (!ok)
 		snprintf(err, errlen, "%s", report.faults[0].text);
@@ -126,7 +127,7 @@ wire_port_start(struct wire_port *w, uint32_t max_conns, char *err, size_t errle
 {
 	struct gen_stack_conf conf = {.max_conns = max_conns};
 
-	w->fabric = eal_start(&w->dp, err, errlen);
+	w->fabric = eal_start(&w->cfg, err, errlen);
 	if (w->fabric == NULL)
 		return NULL;
 	conf.fabric = w->fabric;
