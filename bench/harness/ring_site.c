@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "crypto.h"
 #include "ring_config.h"
-
-#include <crypto.h>
 
 #include <pst_control.h>
 #include <sched.h>
@@ -40,8 +39,8 @@ ring_recipient(enum ring_hop h)
 
 /* ---- EAL ---- */
 
-#define ARGS 48
-static char arg_mem[ARGS][512]; /* EAL keeps and permutes argv */
+#define ARGS 40
+static char arg_mem[ARGS][128]; /* EAL keeps and permutes argv */
 static char *arg_v[ARGS + 1];
 static int arg_n;
 
@@ -49,8 +48,6 @@ static void PST_PRINTF(1, 2) arg(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (arg_n == ARGS)
-		return;
 	va_start(ap, fmt);
 	vsnprintf(arg_mem[arg_n], sizeof(arg_mem[0]), fmt, ap);
 	va_end(ap);
@@ -85,33 +82,11 @@ cores(const char *list, unsigned *out, unsigned max)
 }
 
 static enum pst_rc
-crypto_args(struct ring_site *s, char *err, size_t errlen)
-{
-	char flag[16], text[sizeof(arg_mem[0])];
-
-	for (unsigned i = 0; i < s->cfg->crypto.nbackends; i++) {
-		enum pst_rc rc = crypto_eal_arg(s->cfg, i, flag, text, sizeof(text));
-
-		if (rc == PST_AGAIN)
-			continue;
-		if (rc != PST_OK) {
-			snprintf(err, errlen, "crypto back-end %s: its options",
-				s->cfg->crypto.backends[i].name);
-			return PST_INVAL;
-		}
-		arg("%s", flag);
-		arg("%s", text);
-	}
-	return PST_OK;
-}
-
-static enum pst_rc
 start_eal(struct ring_site *s, char *err, size_t errlen)
 {
 	unsigned at[2 * RING_WORKERS + 1];
 	unsigned n = cores(s->conf.lcores, at, PST_COUNT(at));
-	unsigned threads = s->conf.workers + crypto_lcores(s->cfg);
-	char map[400];
+	char map[256];
 	int len;
 
 	if (n == 0) {
@@ -119,19 +94,14 @@ start_eal(struct ring_site *s, char *err, size_t errlen)
 		return PST_INVAL;
 	}
 	len = snprintf(map, sizeof(map), "0@%u", at[0]);
-	/* The load has the first core; should there be too few, crypto shares that one with it. */
-	for (unsigned i = 0; i < threads && (size_t)len < sizeof(map); i++) {
-		bool is_crypto = i >= s->conf.workers;
-		int core = is_crypto ? crypto_core(s->cfg, i - s->conf.workers) : -1;
-		unsigned turn = is_crypto ? (i + 1) % n : n > 1 ? 1 + i % (n - 1) : 0;
-
-		len += snprintf(map + len, sizeof(map) - (size_t)len, ",%u@%u", i + 1,
-			core >= 0 ? (unsigned)core : at[turn]);
-	}
-	if ((size_t)len >= sizeof(map)) {
-		snprintf(err, errlen, "too many workers and crypto lcores");
-		return PST_INVAL;
-	}
+	for (unsigned w = 0; w < s->conf.workers; w++)
+		len += snprintf(map + len, sizeof(map) - (size_t)len, ",%u@%u", w + 1,
+			n > 1 ? at[1 + w % (n - 1)] : at[0]);
+	/* Crypto lcores: behind the workers' cores in the list, else beside the load. */
+	for (unsigned i = 0; i < crypto_lcores(s->cfg); i++)
+		len += snprintf(map + len, sizeof(map) - (size_t)len, ",%u@%u",
+			s->conf.workers + 1 + i,
+			n > s->conf.workers + 1 + i ? at[s->conf.workers + 1 + i] : at[0]);
 	arg_n = 0;
 	arg("postern-bench");
 	arg("--no-huge");
@@ -147,8 +117,14 @@ start_eal(struct ring_site *s, char *err, size_t errlen)
 	arg("--iova-mode=va");
 	arg("--file-prefix=postern-bench-%d", (int)getpid());
 	arg("--log-level=*:error");
-	if (crypto_args(s, err, errlen) != PST_OK)
-		return PST_INVAL;
+	for (unsigned i = 0; i < s->cfg->crypto.nbackends; i++) {
+		char flag[16], value[128];
+
+		if (crypto_eal_arg(s->cfg, i, flag, value, sizeof(value)) != PST_OK)
+			continue;
+		arg("%s", flag);
+		arg("%s", value);
+	}
 	if (rte_eal_init(arg_n, arg_v) < 0) {
 		snprintf(err, errlen, "EAL did not start: %s", rte_strerror(rte_errno));
 		return PST_INVAL;
@@ -270,15 +246,15 @@ start_gateway(struct ring_site *s, char *err, size_t errlen)
 		.nworkers = s->cfg->dataplane.workers,
 		.adaptive_idle = s->cfg->dataplane.idle != PST_IDLE_BUSY};
 
-	s->engine = crypto_engine_new(
-		s->cfg, s->gateway, deps.nworkers + 1, deps.adaptive_idle, err, errlen);
-	if (s->engine == NULL)
-		return PST_INVAL;
-	deps.engine = s->engine;
 	s->logger = pst_logger_new(&log, err, errlen);
 	if (s->logger == NULL)
 		return PST_INVAL;
 	deps.logger = s->logger;
+	s->engine = crypto_engine_new(
+		s->cfg, s->gateway, s->conf.workers + 1, deps.adaptive_idle, err, errlen);
+	if (s->engine == NULL)
+		return PST_INVAL;
+	deps.engine = s->engine;
 	s->relay = pst_relay_new(s->cfg, &deps, err, errlen);
 	return s->relay != NULL ? start_workers(s, err, errlen) : PST_INVAL;
 }
@@ -366,8 +342,8 @@ ring_site_stop(struct ring_site *s)
 {
 	if (s->relay != NULL) {
 		pst_relay_stop(s->relay);
-		for (unsigned w = 0; w < s->conf.workers; w++)
-			(void)rte_eal_wait_lcore(w + 1);
+		for (unsigned i = 0; i < s->conf.workers; i++)
+			rte_eal_wait_lcore(i + 1);
 	}
 	if (s->engine != NULL)
 		pst_engine_stop(s->engine);

@@ -39,10 +39,10 @@ enum ring_hop {
 };
 
 struct ring_conf {
-	unsigned workers;   /* of the gateway, 1.. */
-	const char *lcores; /* "0,1": the load's core, then workers', then crypto's; NULL: chosen */
-	bool poll;          /* the gateway's workers never sleep */
-	const char *set;    /* JSON file merged over the configuration; NULL: none */
+	unsigned workers;     /* of the gateway, 1.. */
+	const char *lcores;   /* "0,1": the load's core, then the workers'; NULL: chosen */
+	bool poll;            /* the gateway's workers never sleep */
+	const char *set;      /* JSON file merged over the configuration; NULL: none */
 	const char *sink_key; /* kind of the next hop's key, as for pki_make */
 	const json_t *more;   /* merged before `set`; NULL: none */
 	unsigned rules;       /* that no mail matches */

@@ -53,7 +53,7 @@ struct wire_port {
 	struct pst_config_port port;
 	struct pst_config_opt options[8];
 	struct pst_config_ip_route routes[2];
-	struct pst_config cfg; /* its dataplane, and nothing else */
+	struct pst_config cfg; /* its data plane; nothing else of it */
 	struct pst_fabric *fabric;
 	char text[8][128]; /* of options, cut at their '=' */
 };

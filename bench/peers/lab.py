@@ -113,6 +113,7 @@ class PeersLab(lablib.Lab):
         self.server_core, self.load_core, self.steering = server_core, load_core, steer
         self.hosts, self.ends = [], []  # namespaces; their veth ends in the bridge
         self.groups = {}
+        self.postern_set = {}  # what the operator wants otherwise in Postern's configuration
 
     # -- processes: on a core, in a group --
 

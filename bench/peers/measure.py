@@ -123,6 +123,10 @@ def units_of(w, result):
     return c["bytes"] / 1e6 if w.kind == "bulk" else c["messages"]
 
 
+RATES = {"handshake": "handshakes_per_s", "message": "messages_per_s", "bulk": "mb_per_s",
+         "latency": "sessions_per_s"}
+
+
 def one_run(lab, load, server, w, seconds, rate=None):
     """One repetition of a workload: a row for `runs` of the result."""
     opts = dict(w.load)
@@ -140,12 +144,13 @@ def one_run(lab, load, server, w, seconds, rate=None):
     if not units:
         raise LabError(f"{server.title}, {w.title}: nothing was done; {r.get('last_failure')}")
     metrics = {"cpu_us": d["cpu"] / units, "core_us": d["core"] / units,
-               "rate_per_s": units / result["seconds"], "failures": r["counts"]["failed"],
+               "rate_per_s": r["metrics"][RATES[w.kind]]["median"], "failures": r["counts"]["failed"],
                **{k: round(d[k], 4) for k in ("server_share", "load_share")}}
     if "busy" in d:
         own = d["busy"] + d["empty"] + d["sleep_cpu"]
         metrics.update(busy_us=d["busy"] / units, empty_us=d["empty"] / units,
-                       sleep_us=d["sleep_cpu"] / units, busy_ratio=d["busy"] / d["cpu"],
+                       sleep_us=d["sleep_cpu"] / units, worker_us=d["worker"] / units,
+                       busy_ratio=d["busy"] / d["cpu"],
                        agreement=own / d["cpu"])
     why = [f"{text} took {d[key]:.0%} of a core" for key, text, most in
            (("foreign_share", "other programs", FOREIGN_MAX),

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import time
 
 from lablib import GW4, HOP4, LabError, netns, run, wait_for
 
@@ -39,6 +40,16 @@ def fill(name, path, **subst):
         raise LabError(f"{HERE}/conf/{name}: nothing is known of {', '.join(left)}")
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
+
+
+def merged(doc, patch):
+    """A JSON merge patch (RFC 7396): what it says replaces, null takes away."""
+    if not isinstance(doc, dict) or not isinstance(patch, dict):
+        return patch
+    out = {**doc}
+    for key, value in patch.items():
+        out[key] = merged(doc.get(key, {}) if isinstance(value, dict) else None, value)
+    return {k: v for k, v in out.items() if v is not None}
 
 
 class Server:
@@ -88,8 +99,9 @@ class Server:
         return None
 
     def own_time(self):
-        """Microseconds by its own account: busy with work, with empty polls, and CPU time of
-        going to sleep; None where it keeps none."""
+        """Microseconds by its own account: `busy` with work, with `empty` polls, CPU time of
+        going to sleep, `sleep_cpu`; and the CPU time of its `worker` threads by the system's.
+        None where it keeps none."""
         return None
 
 
@@ -185,6 +197,7 @@ class Postern(Server):
     name, title = "postern", "Postern, reuse"
     shape = "STARTTLS on both legs, verified; connections to the next hop are kept"
     kernel = False
+    stopped = False
 
     def start(self):
         self.prepare()
@@ -193,7 +206,7 @@ class Postern(Server):
         fill("postern.json", path, dir=self.dir, certs=self.certs, hop=HOP4,
              core=self.lab.server_core, device=port["device"], iface=port["iface"])
         with open(path, encoding="utf-8") as f:
-            conf = json.load(f)
+            conf = merged(json.load(f), self.lab.postern_set)
         with self.lab.placing(self.group, self.lab.server_core):
             self.gw = self.lab.start_gateway(conf)
         self.proc = self.gw.proc
@@ -204,18 +217,25 @@ class Postern(Server):
 
     def pause(self):
         """Stopped: its polls, seldom as they are when it idles, would be on the same core."""
-        self.proc_signal(signal.SIGSTOP)
+        if not self.stopped:
+            self.signal(signal.SIGSTOP)
+        self.stopped = True
 
     def resume(self):
-        self.proc_signal(signal.SIGCONT)
+        if self.stopped:
+            self.signal(signal.SIGCONT)
+            time.sleep(0.1)  # it catches up with its timers and with what came meanwhile
+        self.stopped = False
 
-    def proc_signal(self, sig):
+    def signal(self, sig):
         for pid in self.group.pids():
             os.kill(pid, sig)
 
     def own_time(self):
         m = self.metrics()
-        return {k: m[f"postern_worker_{k}_seconds_total"] * 1e6 for k in ("busy", "empty", "sleep_cpu")}
+        return {name: m[f"postern_worker_{key}_seconds_total"] * 1e6 for name, key in
+                (("busy", "busy"), ("empty", "empty"), ("sleep_cpu", "sleep_cpu"),
+                 ("worker", "cpu"))}
 
     def live_bytes(self):
         """OpenSSL's heap and our records; TCP's are of a fixed size."""

@@ -28,12 +28,11 @@ function svg(name, attrs, text) {
 
 /* ---- figures ---- */
 
-// Three significant digits; what is larger than 1000 keeps all of its whole part.
+// Three significant digits; a whole number, and what is larger than 1000, keeps all of them.
 function short(v) {
 	if (v === null || v === undefined || !isFinite(v)) return "–";
 	const a = Math.abs(v);
-	if (a === 0) return "0";
-	if (a >= 1000) return Math.round(v).toLocaleString("en").replace(/,/g, "\u2009");
+	if (a >= 1000 || Number.isInteger(v)) return Math.round(v).toLocaleString("en").replace(/,/g, "\u2009");
 	return a >= 1 ? v.toPrecision(3) : v.toPrecision(2);
 }
 
@@ -72,7 +71,7 @@ function ticks(top, metric) {
 }
 
 function tickText(metric, v) {
-	return v === 0 ? "0" : format(metric, v).replace(/\.0+(?=\D)|(\.\d*?)0+(?=\D)/, "$1");
+	return v === 0 ? "0" : format(metric, v).replace(/\.0+(?=\D|$)|(\.\d*?)0+(?=\D|$)/, "$1");
 }
 
 /* ---- plots: drawn for the width they have, and again when that changes ---- */
@@ -221,7 +220,7 @@ function sweep(series, metric, point) {
 		}
 		const labels = free(8);
 		for (const v of xs) {
-			const text = /^B$|bytes/.test(point.unit || "") ? bytes(v) : short(v);
+			const text = /^B$|bytes/.test(point.unit || "") ? tickText("bytes", v) : tickText("", v);
 			if (labels(x(v), text)) box.append(svg("text", { class: "soft", x: x(v), y: bottom + 17, "text-anchor": "middle" }, text));
 		}
 		for (const s of series) {
@@ -274,6 +273,13 @@ function goalOf(doc, r, metric) {
 const FIGURES = { cpu_us: "CPU time, by the system", busy_us: "time it worked", live_bytes: "live bytes", idle_bytes: "live bytes",
 	message_p50_us: "message, p50", message_p99_us: "message, p99" };
 
+// What a metric is called in a heading.
+function words(metric, unit) {
+	const rate = /^(.*)_per_s$/.exec(metric);
+	if (rate) return `${rate[1].replace(/^mb$/, "MB").replace(/_/g, " ")} a second`;
+	return (FIGURES[metric] || metric.replace(/_us$/, "").replace(/_/g, " ")) + (unit ? `, per ${unit}` : "");
+}
+
 function goalTable(doc) {
 	const rows = [];
 	for (const g of DATA.goals.filter(g => g.mode === doc.mode)) {
@@ -305,7 +311,7 @@ function layout(doc) {
 function machine(doc) {
 	const h = doc.host || {}, p = doc.params || {};
 	const rest = Object.entries(p).filter(([k, v]) => v !== null && k !== "lcores")
-		.map(([k, v]) => `${k} ${v}`).join(", ");
+		.map(([k, v]) => `${k.replace(/_/g, " ")} ${typeof v === "number" ? short(v) : v}`).join(", ");
 	return [facts([
 		["CPU", h.cpu && `${h.cpu}, ${h.cores} core${h.cores === 1 ? "" : "s"}` +
 			(h.hypervisor ? ", a virtual machine" : "") + (h.tsc_hz ? `, TSC ${short(h.tsc_hz / 1e6)} MHz` : "")],
@@ -391,8 +397,8 @@ function agreement(doc, by) {
 		"The system's, of the whole process, and that of its worker by the processor's counter: turns of its loop that had work, polls " +
 		"that found nothing, and the CPU time of going to sleep. The accounts agree when own in all / system is within 10 % of 1; the more there " +
 		"was to do, the nearer is work alone. Time in which others had the core is in the worker's own account only."),
-	table(["", "by the system", "work", "empty polls", "sleep", "work / system", "in all / system"], rs.map(r => [
-		{ text: r.title, small: by(r.server).title }, range(r, "cpu_us"), range(r, "busy_us"), range(r, "empty_us"), range(r, "sleep_us"),
+	table(["", "by the system", "of it its worker", "work", "empty polls", "sleep", "work / system", "in all / system"], rs.map(r => [
+		{ text: r.title, small: by(r.server).title }, range(r, "cpu_us"), time(median(r, "worker_us")), range(r, "busy_us"), range(r, "empty_us"), range(r, "sleep_us"),
 		ratio(r, "busy_ratio"), ratio(r, "agreement")]))];
 }
 
@@ -517,9 +523,9 @@ function sweeps(doc) {
 		const series = cases.map((c, i) => ({ name: c, colour: `var(--l${i % 7})`, points: rs.filter(r => r.case === c && r.metrics[metric])
 			.map(r => ({ x: r.point.value, y: median(r, metric), dots: dots(r, metric) })).sort((a, b) => a.x - b.x) }));
 		if (!out.length) out.push(el("h3", {}, "Sweeps"));
-		out.push(el("div", { class: "plots wide" }, plot(`${name.replace(/_/g, " ")}`, `${metric} per ${rs[0].unit}`,
+		out.push(el("div", { class: "plots wide" }, plot(name.replace(/_/g, " "), words(metric, rs[0].unit),
 			sweep(series.filter(s => s.points.length), metric, rs[0].point), series.map(s => [s.name, s.colour]))));
-		out.push(table(["Case", name.replace(/_/g, " "), metric], rs.map(r => [r.case,
+		out.push(table(["Case", name.replace(/_/g, " "), words(metric, rs[0].unit)], rs.map(r => [r.case,
 			`${short(r.point.value)}${r.point.unit ? " " + r.point.unit : ""}`, range(r, metric)])));
 	}
 	return out;
@@ -527,7 +533,7 @@ function sweeps(doc) {
 
 function plain(doc, rs, title) {
 	const metrics = unique(rs.flatMap(r => Object.keys(r.metrics)));
-	return [el("h3", {}, title), table([{ text: "Case", cls: "text" }, ...metrics.map(m => m.replace(/_/g, " "))], rs.map(r => [
+	return [el("h3", {}, title), table([{ text: "Case", cls: "text" }, ...metrics.map(m => words(m))], rs.map(r => [
 		{ text: r.title || r.case, small: r.title ? r.case : null, cls: "text" }, ...metrics.map(m => range(r, m, goalOf(doc, r, m)))]))];
 }
 

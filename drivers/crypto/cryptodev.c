@@ -3,7 +3,7 @@
  * Accelerators by DPDK's asymmetric crypto API: Intel QAT, Marvell and others; in tests the
  * software device crypto_openssl. What a device can do, its capabilities say.
  *
- *   {"driver": "cryptodev", "device": "0000:3d:01.0", "keys": 64}
+ *   {"driver": "cryptodev", "options": {"device": "0000:3d:01.0", "keys": "64"}}
  *
  * A device has a queue pair for each lane. Operations, keys and results travel in memory of the
  * device's own slots, never in a struct pst_op: that memory is DPDK's, where a card can

@@ -153,8 +153,8 @@ pst_check_ticket_keys(struct pst_config_walk *w, const json_t *obj, void *at)
 {
 	const struct pst_config_ticket_keys *k = at;
 
-	/* The keys of one lifetime are all in memory. */
-	if (k->lifetime_s > (uint64_t)k->rotate_s * PST_TICKETS_PER_LIFE)
+	/* The keys of one lifetime are all in memory. A rotate of 0 was at fault. */
+	if (k->rotate_s != 0 && k->lifetime_s > (uint64_t)k->rotate_s * PST_TICKETS_PER_LIFE)
 		pst_config_fault(
 			w, "lifetime", "is more than %d times \"rotate\"", PST_TICKETS_PER_LIFE);
 }

@@ -93,8 +93,8 @@ static const struct pst_key profile_keys[] = {
 			"default."},
 	{UINT("tickets", pst_config_tls_profile, tickets, 0, 2, 0),
 		.help = "Session tickets sent after a handshake. 0: none, and none is taken."},
-	{PREFIXES(
-		 "tickets_except", pst_config_tls_profile, tickets_except, ntickets_except, 0, 256),
+	{PREFIXES("tickets_except", pst_config_tls_profile, tickets_except, ntickets_except, 0,
+		 PST_CONFIG_TICKETS_EXCEPT),
 		.help = "Networks of clients that get no tickets, and whose tickets are not "
 			"taken: some large senders break on them."},
 	{BOOL("strict_names", pst_config_tls_profile, strict_names, false),

@@ -33,6 +33,18 @@ pst_crypto_new(char *err, size_t errlen)
 	return c;
 }
 
+struct pst_crypto *
+pst_crypto_new_named(const struct pst_named *named, char *err, size_t errlen)
+{
+	struct pst_crypto *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		snprintf(err, errlen, "out of memory");
+	else
+		c->lib = named->lib;
+	return c;
+}
+
 void
 pst_crypto_free(struct pst_crypto *c)
 {
@@ -41,7 +53,8 @@ pst_crypto_free(struct pst_crypto *c)
 	pst_trust_free_all(c);
 	if (c->provider != NULL)
 		OSSL_PROVIDER_unload(c->provider);
-	OSSL_LIB_CTX_free(c->lib);
+	if (c->inner != NULL) /* else c->lib is somebody else's */
+		OSSL_LIB_CTX_free(c->lib);
 	if (c->inner_default != NULL)
 		OSSL_PROVIDER_unload(c->inner_default);
 	OSSL_LIB_CTX_free(c->inner);

@@ -12,8 +12,8 @@
 #define DEPTH_DEFAULT 256
 
 /* A back-end's thread has completed something: its worker may be asleep. */
-static void
-wake(void *arg, unsigned lane)
+void
+pst_engine_wake(void *arg, unsigned lane)
 {
 	struct pst_engine *e = arg;
 
@@ -44,7 +44,7 @@ static bool
 open_backend(struct pst_engine *e, const struct pst_engine_backend *given, char *err, size_t errlen)
 {
 	const struct pst_cryptodrv_env env = {
-		.arg = e, .wake = wake, .adaptive_idle = e->conf.env.adaptive_idle};
+		.arg = e, .wake = pst_engine_wake, .adaptive_idle = e->conf.env.adaptive_idle};
 	struct backend *b = &e->backends[e->nbackends];
 	char why[400] = "";
 
@@ -110,8 +110,12 @@ pst_engine_new(const struct pst_engine_conf *conf, char *err, size_t errlen)
 {
 	struct pst_engine *e = calloc(1, sizeof(*e));
 
-	if (e == NULL || conf->nbackends > PST_ENGINE_BACKENDS) {
-		snprintf(err, errlen, "%s", e == NULL ? "out of memory" : "too many back-ends");
+	if (e == NULL || conf->nbackends > PST_ENGINE_BACKENDS ||
+		(conf->named != NULL && conf->nbackends > 0)) {
+		snprintf(err, errlen, "%s",
+			e == NULL             ? "out of memory"
+			: conf->named != NULL ? "back-ends beside a named engine"
+					      : "too many back-ends");
 		free(e);
 		return NULL;
 	}
@@ -193,6 +197,12 @@ pst_engine_backend_stats(const struct pst_engine *e, unsigned i, struct pst_cryp
 	*out = (struct pst_cryptodrv_stats){0};
 	if (e->backends[i].conf.drv->stats != NULL)
 		e->backends[i].conf.drv->stats(e->backends[i].b, out);
+}
+
+const struct pst_named *
+pst_engine_named(const struct pst_engine *e)
+{
+	return e->conf.named;
 }
 
 struct pst_lane *

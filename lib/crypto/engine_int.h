@@ -145,6 +145,7 @@ struct pst_lane {
 	struct pst_waiter *current;
 	uint64_t now;
 	_Atomic bool sleeping;
+	struct named_lane *named; /* named.c; NULL: nobody is */
 	struct lane_backend b[PST_ENGINE_BACKENDS];
 	struct pst_lane_counters c;
 	uint64_t kinds[PST_OP_KINDS], offloaded[PST_OP_KINDS], wait_us_sum[PST_OP_KINDS];
@@ -152,6 +153,9 @@ struct pst_lane {
 
 /* The calling thread's; NULL: it is no worker. */
 extern _Thread_local struct pst_lane *pst_lane_here;
+
+/* From any thread: its worker may be asleep. arg is the engine. */
+void pst_engine_wake(void *arg, unsigned lane);
 
 struct pst_lane *pst_lane_new(struct pst_engine *e, unsigned index);
 void pst_lane_free(struct pst_lane *l);
@@ -163,7 +167,18 @@ struct pst_op *pst_lane_op(struct pst_lane *l);
 void pst_lane_queue(struct pst_lane *l, int backend, struct pst_op *op);
 /* Back into the pool, wiped. */
 void pst_lane_op_free(struct pst_lane *l, struct pst_op *op);
+/* Onto the ready list, from wherever it is. */
+void pst_waiter_ready(struct pst_lane *l, struct pst_waiter *w);
 /* A result that did not verify counts against the back-end. */
 void pst_lane_bad_result(struct pst_lane *l, unsigned backend);
+
+/* ---- somebody else's pauses (named.c) ---- */
+
+bool pst_named_lane_new(struct pst_lane *l, const struct pst_named *named);
+bool pst_named_lane_free(struct pst_lane *l); /* false: l, and its memory, must stay */
+bool pst_named_poll(struct pst_lane *l);
+/* w is paused and its owner gone: w->bury is called when the answer came. */
+void pst_named_orphan(struct pst_lane *l, struct pst_waiter *w);
+unsigned pst_named_orphans(const struct pst_lane *l);
 
 #endif

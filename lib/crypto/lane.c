@@ -165,8 +165,8 @@ waiter_off(struct pst_lane *l, struct pst_waiter *w)
 	w->at = WAITER_NOWHERE;
 }
 
-static void
-waiter_ready(struct pst_lane *l, struct pst_waiter *w)
+void
+pst_waiter_ready(struct pst_lane *l, struct pst_waiter *w)
 {
 	waiter_off(l, w);
 	TAILQ_INSERT_TAIL(&l->ready, w, link);
@@ -176,7 +176,7 @@ waiter_ready(struct pst_lane *l, struct pst_waiter *w)
 bool
 pst_waiter_busy(const struct pst_waiter *w)
 {
-	return w->at == WAITER_JOB || (w->paused && w->news == NEWS_NONE);
+	return w->foreign || w->at == WAITER_JOB || (w->paused && w->news == NEWS_NONE);
 }
 
 void
@@ -278,6 +278,12 @@ pst_waiter_cancel(struct pst_waiter *w, void (*bury)(struct pst_waiter *w))
 	if (l == NULL)
 		return true;
 	waiter_off(l, w);
+	if (w->foreign) {
+		l->c.cancelled++;
+		w->bury = bury;
+		pst_named_orphan(l, w);
+		return false;
+	}
 	if (w->op != NULL) {
 		l->c.cancelled++;
 		if (!cancel_op(l, w->op)) {
@@ -303,7 +309,7 @@ deliver(struct pst_lane *l, struct pst_op *op, bool ok)
 		return;
 	w->news = NEWS_DONE;
 	if (w->bury == NULL) {
-		waiter_ready(l, w);
+		pst_waiter_ready(l, w);
 		return;
 	}
 	gone(w);
@@ -423,7 +429,7 @@ late(struct pst_lane *l, struct lane_backend *b, struct pst_op *op)
 	quarantine(l, op);
 	w->op = NULL;
 	w->news = NEWS_LOST;
-	waiter_ready(l, w);
+	pst_waiter_ready(l, w);
 }
 
 static bool
@@ -458,7 +464,7 @@ grant_jobs(struct pst_lane *l)
 	bool moved = false;
 
 	while (spare-- > 0 && (w = TAILQ_FIRST(&l->want_job)) != NULL) {
-		waiter_ready(l, w);
+		pst_waiter_ready(l, w);
 		moved = true;
 	}
 	return moved;
@@ -509,6 +515,8 @@ pst_lane_poll(struct pst_lane *l, uint64_t now_ns)
 		moved |= reap(l, i);
 		moved |= deadlines(l, i);
 	}
+	if (l->named != NULL)
+		moved |= pst_named_poll(l);
 	if (l->jobs_waiting > 0)
 		moved |= grant_jobs(l);
 	return moved || !TAILQ_EMPTY(&l->ready);
@@ -561,7 +569,8 @@ pst_lane_new(struct pst_engine *e, unsigned index)
 	l->e = e;
 	l->index = index;
 	l->ops = calloc(e->conf.ops, sizeof(*l->ops));
-	if (l->ops == NULL) {
+	if (l->ops == NULL || (e->conf.named != NULL && !pst_named_lane_new(l, e->conf.named))) {
+		free(l->ops);
 		free(l);
 		return NULL;
 	}
@@ -592,7 +601,11 @@ pst_lane_free(struct pst_lane *l)
 	for (unsigned i = 0; i < l->e->conf.ops; i++)
 		OPENSSL_cleanse(&l->ops[i], sizeof(l->ops[i]));
 	free(l->ops);
-	free(l);
+	l->ops = NULL;
+	if (pst_named_lane_free(l))
+		free(l);
+	else
+		l->e = NULL; /* for answers that come after all */
 }
 
 enum pst_rc
@@ -611,7 +624,8 @@ pst_lane_end(struct pst_lane *l)
 	uint64_t until = pst_now_ns() + END_NS;
 	const struct timespec nap = {.tv_nsec = 100000};
 
-	while (l->nfree + l->nquarantined < l->e->conf.ops || l->nquarantined > 0) {
+	while (l->nfree + l->nquarantined < l->e->conf.ops || l->nquarantined > 0 ||
+		pst_named_orphans(l) > 0) {
 		uint64_t now = pst_now_ns();
 
 		if (!pst_lane_poll(l, now))

@@ -391,6 +391,9 @@ client_lost(struct session *s, enum pst_rc rc)
 		s->client_gone = true;
 		return false;
 	}
+	if (s->reason == NULL && s->leg.tls != NULL &&
+		pst_tls_flood(s->leg.tls) != PST_TLS_FLOOD_NONE)
+		s->reason = "TLS flood";
 	if (s->reason == NULL && s->leg.error && s->leg.tls != NULL && !s->leg.encrypted)
 		s->reason = "TLS handshake failed";
 	session_end(s, orderly ? "client closed" : "client lost", !orderly && !s->leg.error);

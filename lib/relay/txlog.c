@@ -96,7 +96,10 @@ log_session_end(struct session *s)
 	pst_log_u64(&ln, "sent", s->nsent);
 	pst_log_milli(&ln, "seconds", s->sh->now_ms - s->born_ms);
 	pst_log_str(&ln, "reason", s->reason);
-	if (s->leg.tls != NULL && !s->leg.encrypted)
+	if (s->leg.tls != NULL && pst_tls_flood(s->leg.tls) != PST_TLS_FLOOD_NONE)
+		pst_log_str(&ln, "tls_flood", pst_tls_flood_names[pst_tls_flood(s->leg.tls)]);
+	if (s->leg.tls != NULL &&
+		(!s->leg.encrypted || pst_tls_flood(s->leg.tls) != PST_TLS_FLOOD_NONE))
 		pst_log_span(&ln, "tls_error", pst_span_str(pst_tls_error(s->leg.tls)));
 	pst_log_end(&ln);
 }

@@ -18,6 +18,32 @@
 /* Resumptions of a paused job that pst_tls_free grants before it gives the job up. */
 #define CANCEL_STEPS 64
 
+/* OpenSSL's, on whatever thread a named engine has; the session may be gone. */
+static int
+answered(SSL *ssl, void *number)
+{
+	pst_named_answered((uintptr_t)number);
+	return 1;
+}
+
+/*
+ * Jobs, if the thread's handshakes may pause. A named engine's callback must be there before
+ * the first call, when OpenSSL hands it on.
+ */
+static bool
+set_async(struct pst_tls *t)
+{
+	uint64_t number = pst_named_begin(&t->waiter);
+
+	if (number != 0 &&
+		(SSL_set_async_callback(t->ssl, answered) != 1 ||
+			SSL_set_async_callback_arg(t->ssl, (void *)(uintptr_t)number) != 1))
+		return false;
+	if (number != 0 || pst_lane_async())
+		SSL_set_mode(t->ssl, SSL_MODE_ASYNC);
+	return true;
+}
+
 static struct pst_tls *
 session_new(struct pst_tls_ctx *ctx)
 {
@@ -33,9 +59,7 @@ session_new(struct pst_tls_ctx *ctx)
 	if (t->ssl == NULL || (wire = pst_tls_wire_new(t)) == NULL)
 		goto fail;
 	SSL_set_bio(t->ssl, wire, wire);
-	if (pst_lane_async())
-		SSL_set_mode(t->ssl, SSL_MODE_ASYNC);
-	if (SSL_set_app_data(t->ssl, t) == 1)
+	if (set_async(t) && SSL_set_app_data(t->ssl, t) == 1)
 		return t;
 fail:
 	ERR_clear_error();
@@ -89,42 +113,51 @@ pst_tls_paused(const struct pst_tls *t)
 	return pst_waiter_busy(&t->waiter);
 }
 
-/*
- * A connection with a paused job must not be freed: OpenSSL leaks the job and
- * its stack. So the job is resumed until it has unwound; the operation it waits
- * for sees that it was cancelled and fails.
- */
-static void
-unwind(struct pst_tls *t)
-{
-	t->io = NULL;
-	pst_waiter_enter(&t->waiter);
-	for (unsigned i = 0; i < CANCEL_STEPS && SSL_waiting_for_async(t->ssl); i++) {
-		ERR_clear_error();
-		(void)SSL_do_handshake(t->ssl);
-	}
-	pst_waiter_leave();
-	ERR_clear_error();
-}
-
-static void
-destroy(struct pst_tls *t)
-{
-	if (t->ssl != NULL) {
-		unwind(t);
-		SSL_free(t->ssl);
-	}
-	pst_tls_expect_free(t);
-	pst_tls_ctx_put(t->ctx);
-	free(t->error);
-	free(t);
-}
+static void destroy(struct pst_tls *t);
 
 /* Another thread was in the middle of the operation when its connection ended; now it is not. */
 static void
 bury(struct pst_waiter *w)
 {
 	destroy(pst_container_of(w, struct pst_tls, waiter));
+}
+
+/*
+ * A connection with a paused job must not be freed: OpenSSL leaks the job and
+ * its stack. So the job is resumed until it has unwound; the operation it waits
+ * for sees that it was cancelled and fails. A named engine's does not, and the next
+ * may pause too: false, bury is called again when that was answered.
+ */
+static bool
+unwind(struct pst_tls *t)
+{
+	bool awaited = false;
+
+	t->io = NULL;
+	pst_waiter_enter(&t->waiter);
+	for (unsigned i = 0; i < CANCEL_STEPS && SSL_waiting_for_async(t->ssl) && !awaited; i++) {
+		ERR_clear_error();
+		(void)SSL_do_handshake(t->ssl);
+		awaited = SSL_waiting_for_async(t->ssl) && pst_named_paused(&t->waiter);
+	}
+	pst_waiter_leave();
+	ERR_clear_error();
+	return !awaited || pst_waiter_cancel(&t->waiter, bury);
+}
+
+static void
+destroy(struct pst_tls *t)
+{
+	if (t->ssl != NULL) {
+		if (!unwind(t))
+			return;
+		pst_named_end(&t->waiter);
+		SSL_free(t->ssl);
+	}
+	pst_tls_expect_free(t);
+	pst_tls_ctx_put(t->ctx);
+	free(t->error);
+	free(t);
 }
 
 void
@@ -164,6 +197,7 @@ leave(struct pst_tls *t, int ret)
 		rc = PST_WANT_ASYNC;
 		break;
 	case SSL_ERROR_WANT_ASYNC:
+		(void)pst_named_paused(&t->waiter);
 		rc = PST_WANT_ASYNC;
 		break;
 	case SSL_ERROR_ZERO_RETURN:
@@ -197,6 +231,7 @@ finish_handshake(struct pst_tls *t)
 	t->done = true;
 	pst_tls_flood_done(t);
 	SSL_clear_mode(t->ssl, SSL_MODE_ASYNC);
+	pst_named_end(&t->waiter);
 	pst_tls_expect_free(t);
 	t->verify_error = SSL_get_verify_result(t->ssl);
 	if (t->ctx->side == PST_TLS_SERVER ? pst_tls_server_enough(t)

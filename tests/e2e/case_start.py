@@ -217,6 +217,8 @@ def at_home(conf, d):
     for key in ("cores", "main_core"):
         dp.pop(key, None)
     dp["hugepages"] = "off"
+    for backend in conf.get("crypto", {}).get("backends", {}).values():
+        backend.pop("cores", None)
     for i, port in enumerate(dp["ports"]):
         port.update(device="net_tap", iface=f"smp{i}")
     for cert in conf["certificates"].values():

@@ -17,10 +17,16 @@
 
 struct pst_crypto;
 struct pst_engine; /* pst_engine.h */
+struct pst_named;  /* pst_named.h */
 
 /* A fresh library context with our provider in it, which stands before OpenSSL's default one. NULL
  * and a text on error. */
 struct pst_crypto *pst_crypto_new(char *err, size_t errlen);
+/*
+ * Without a library context of its own: the named engine's, which all share. Our provider is
+ * not in it. Only on workers whose lane has the same. NULL: no memory.
+ */
+struct pst_crypto *pst_crypto_new_named(const struct pst_named *named, char *err, size_t errlen);
 /* After everything that was made in it: certificates, stores, TLS contexts. NULL is fine. */
 void pst_crypto_free(struct pst_crypto *c);
 OSSL_LIB_CTX *pst_crypto_libctx(struct pst_crypto *c);

@@ -22,6 +22,7 @@
 #define PST_ENGINE_H
 
 #include <pst_cryptodrv.h>
+#include <pst_named.h>
 #include <sys/queue.h>
 
 struct pst_engine;
@@ -55,6 +56,9 @@ struct pst_engine_conf {
 	struct pst_engine_backend backends[PST_ENGINE_BACKENDS];
 	struct pst_engine_tuning tuning;
 	struct pst_cryptodrv_env env;
+	/* In place of back-ends: of which there must be none. NULL: nobody. It outlives the engine.
+	 */
+	const struct pst_named *named;
 };
 
 /* NULL and a text that names the back-end. With no back-ends all is inline. */
@@ -72,6 +76,9 @@ const struct pst_engine_backend *pst_engine_backend(const struct pst_engine *e, 
 void pst_engine_backend_stats(
 	const struct pst_engine *e, unsigned i, struct pst_cryptodrv_stats *out);
 
+/* NULL: it has none. */
+const struct pst_named *pst_engine_named(const struct pst_engine *e);
+
 struct pst_lane *pst_engine_lane(struct pst_engine *e, unsigned worker);
 /* The calling thread's from now on. PST_NOMEM. */
 enum pst_rc pst_lane_begin(struct pst_lane *l);
@@ -84,11 +91,13 @@ void pst_lane_end(struct pst_lane *l);
  */
 struct pst_waiter {
 	TAILQ_ENTRY(pst_waiter) link;
-	uint8_t at;        /* on which list */
-	uint8_t news;      /* of the operation it waits for */
-	bool paused;       /* its handshake is in the middle of an operation */
-	bool cancelled;    /* the operation is to fail */
-	struct pst_op *op; /* out, or completed and not yet looked at */
+	uint8_t at;                  /* on which list */
+	uint8_t news;                /* of the operation it waits for */
+	bool paused;                 /* its handshake is in the middle of an operation */
+	bool cancelled;              /* the operation is to fail */
+	bool foreign;                /* paused by a named engine, and not answered */
+	struct pst_named_slot *slot; /* named.c */
+	struct pst_op *op;           /* out, or completed and not yet looked at */
 	void *user;
 	void (*bury)(struct pst_waiter *w); /* pst_waiter_cancel */
 };

@@ -18,7 +18,8 @@
 #include <pst_policy.h>
 #include <pst_tls.h>
 
-#define PST_CONFIG_MAX_CORES 64
+#define PST_CONFIG_MAX_CORES      64
+#define PST_CONFIG_TICKETS_EXCEPT 64
 
 enum pst_idle_mode { PST_IDLE_AUTO, PST_IDLE_BUSY, PST_IDLE_ADAPTIVE }; /* auto: by driver */
 enum pst_hugepages { PST_HUGE_AUTO, PST_HUGE_ON, PST_HUGE_OFF }; /* auto: if the system has any */
@@ -156,9 +157,10 @@ struct pst_config_tls_profile {
 	const char *ciphers, *ciphersuites, *groups; /* NULL: default */
 	unsigned tickets;                            /* inbound, 0..2, default 0 */
 	unsigned ntickets_except;
-	struct pst_prefix *tickets_except; /* clients that get none, and whose are not taken */
-	bool strict_names;                 /* T8; default false */
-	enum pst_tls_pfs sender_pfs;       /* "sender": {"pfs"}: W10, with clients */
+	/* clients that get none, and whose are not taken */
+	struct pst_prefix tickets_except[PST_CONFIG_TICKETS_EXCEPT];
+	bool strict_names;              /* T8; default false */
+	enum pst_tls_pfs sender_pfs;    /* "sender": {"pfs"}: W10, with clients */
 	enum pst_tls_pfs recipient_pfs; /* "recipient": {"pfs"}: with next hops, for mail that came
 					   in under this profile */
 	enum pst_tls_client_cert client_certificate; /* W4; default off */

@@ -23,7 +23,6 @@
 #include <pst_tcp.h>
 
 struct pst_relay;
-struct pst_engine;
 
 struct pst_relay_deps {
 	struct pst_fabric *fabric;

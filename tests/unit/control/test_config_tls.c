@@ -304,6 +304,29 @@ Test(config_tls, profiles_arrive)
 	pst_config_free(c);
 }
 
+Test(config_tls, tickets_are_switched_by_listener_and_network)
+{
+	struct pst_config *c = parse_good("'models': {}",
+		"'ticket_keys': {'rotate': 60, 'lifetime': 1800, 'file': 'tickets.key'}, "
+		"'models': {}");
+	char text[PST_IP_STRLEN];
+
+	cr_expect(c->ticket_keys.rotate_s == 60 && c->ticket_keys.lifetime_s == 1800);
+	cr_expect_str_eq(c->ticket_keys.file, "/etc/postern/tickets.key");
+	pst_config_free(c);
+	c = parse_good("'port': 465", "'tickets': 0, 'port': 465");
+	cr_expect(c->listeners[1].has_tickets && c->listeners[1].tickets == 0);
+	cr_expect_not(c->listeners[0].has_tickets);
+	pst_config_free(c);
+	c = parse_good("'tickets': 1",
+		"'tickets': 2, 'tickets_except': ['192.0.2.0/24', '2001:db8::/32']");
+	cr_expect_eq(c->profiles[0].tickets, 2);
+	cr_assert_eq(c->profiles[0].ntickets_except, 2);
+	cr_expect_str_eq(pst_ip_str(&c->profiles[0].tickets_except[1].ip, text), "2001:db8::");
+	cr_expect_eq(c->profiles[0].tickets_except[0].len, 24);
+	pst_config_free(c);
+}
+
 Test(config_tls, standard_and_plain_are_there_without_being_said)
 {
 	struct pst_config *c = parse_good(PLAIN, "'port': 2525, 'action': 'standard'");

@@ -29,6 +29,15 @@ static const struct doubtful doubtful[] = {
 	{PROFILE, "'bare': {'client_ca_file': 'a'}", "/tls_profiles/bare/client_ca_file ",
 		"no effect"},
 	{PROFILE, "'bare': {'client_ca_file': 'a', 'client_certificate': 'optional'}", "", ""},
+	/* tickets: the document's two TLS listeners have profile default, which sends one */
+	{"'models': {}", "'ticket_keys': {'file': 'k'}, 'models': {}", "", ""},
+	{"'tickets': 1,", "'tickets_except': ['192.0.2.0/24'],",
+		"/tls_profiles/default/tickets_except ", "no listener sends"},
+	{"'tickets': 1,", "'tickets': 1, 'tickets_except': ['192.0.2.0/24'],", "", ""},
+	{PROFILE, "'bare': {'tickets': 1, 'tickets_except': ['::/0']}",
+		"/tls_profiles/bare/tickets_except ", "under this profile"},
+	{"'port': 2525", "'tickets': 1, 'port': 2525", "/listeners/2/tickets ", "no TLS here"},
+	{"'port': 2525", "'tickets': 0, 'port': 2525", "", ""},
 	{HOP, "'min': '1.0'", "/next_hops/mail1/min ", "RFC 8996"},
 	{HOP, "'pfs': 'none'", "/next_hops/mail1/pfs ", "forward secrecy"},
 	/* W1 */

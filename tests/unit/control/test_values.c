@@ -235,6 +235,9 @@ Test(values, defaults_of_next_hops_and_profiles)
 	cr_expect(h->helo == NULL && h->ca_file == NULL);
 	cr_expect(c->profiles[0].min_version == 0x0303 && c->profiles[0].max_version == 0x0304);
 	cr_expect(c->profiles[0].tickets == 0 && c->profiles[0].ncertificates == 1);
+	cr_expect(c->profiles[0].ntickets_except == 0 && !c->listeners[0].has_tickets);
+	cr_expect(c->ticket_keys.rotate_s == 3600 && c->ticket_keys.lifetime_s == 3600);
+	cr_expect(c->ticket_keys.file == NULL);
 	cr_expect_str_eq(c->certificates[0].key, "/c");
 	pst_config_free(c);
 }

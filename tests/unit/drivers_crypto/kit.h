@@ -45,6 +45,8 @@ struct pst_op *op_call(int (*call)(void *), void *arg);
 void op_free(struct pst_op *op);
 /* A value below the modulus, with `zeros` zero bytes in front. */
 void random_below(const struct key *k, unsigned zeros, uint8_t *out);
+/* An input whose result is `m`: m^e mod n. */
+void input_for(const struct key *k, const uint8_t *m, uint8_t *in);
 
 /* What the outcome of a typed operation must be, worked out otherwise. */
 bool is_right(const struct key *k, const struct pst_op *op);

@@ -2,9 +2,13 @@
 /* CALLs, cancelling, back-pressure, sleeping and waking, closing with work inside. */
 #include "kit.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <rte_launch.h>
 #include <unistd.h>
 
 TestSuite(calls, .init = kit_eal, .timeout = 300);
@@ -67,9 +71,14 @@ Test(calls, run_takes_what_is_queued_and_nothing_else)
 	static const uint32_t states[] = {PST_OP_FREE, PST_OP_RUNNING, PST_OP_CANCELLED};
 	_Atomic unsigned ran = 0;
 	struct pst_op *op = op_call(succeed, &ran);
-	bool ok = false;
+	bool ok = true;
 
 	ERR_raise(ERR_LIB_RSA, 99); /* of somebody before */
+	op->call = fail;
+	cr_expect(pst_op_run(op, &ok) && !ok);
+	cr_expect_eq(ERR_GET_REASON(op->error), 123);
+	atomic_store(&op->state, PST_OP_QUEUED);
+	op->call = succeed;
 	cr_expect(pst_op_run(op, &ok) && ok);
 	cr_expect_eq(op->error, 0);
 	cr_expect_eq(atomic_load(&op->state), PST_OP_RUNNING);
@@ -80,7 +89,7 @@ Test(calls, run_takes_what_is_queued_and_nothing_else)
 		cr_expect_not(ok);
 		cr_expect_eq(atomic_load(&op->state), states[i]);
 	}
-	cr_expect_eq(atomic_load(&ran), 1);
+	cr_expect_eq(atomic_load(&ran), 2);
 	op_free(op);
 }
 
@@ -226,6 +235,87 @@ Test(calls, a_back_end_closes_with_work_inside)
 			op_free(ops[n]);
 		}
 	}
+}
+
+/* ---- what OpenSSL keeps for a thread and a context ---- */
+
+static int
+draw(void *arg)
+{
+	uint8_t bytes[16];
+
+	return RAND_priv_bytes_ex(arg, bytes, sizeof(bytes), 0);
+}
+
+static int
+end_as_a_thread(void *arg)
+{
+	OPENSSL_thread_stop();
+	return 0;
+}
+
+/* The lcores' threads live on: a generator that they kept would be in a context that is gone. */
+Test(calls, a_context_may_go_when_the_back_end_is_closed)
+{
+	for (unsigned round = 0; round < 3; round++) {
+		OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
+		struct rig *r = rig_open("lcore", KIT_DEPTH, true, NULL);
+		struct pst_op *ops[4];
+		bool ok[4];
+
+		for (unsigned n = 0; n < 4; n++)
+			ops[n] = op_call(draw, lib);
+		run_all(r, 0, ops, 4, ok);
+		for (unsigned n = 0; n < 4; n++) {
+			cr_expect(ok[n]);
+			op_free(ops[n]);
+		}
+		rig_close(r);
+		OSSL_LIB_CTX_free(lib);
+		for (unsigned id = 1; id <= 2; id++) {
+			cr_assert_eq(rte_eal_remote_launch(end_as_a_thread, NULL, id), 0);
+			rte_eal_wait_lcore(id);
+		}
+	}
+}
+
+struct leaver {
+	struct rig *r;
+	struct key *k;
+	pthread_barrier_t meet;
+};
+
+static void *
+leaver_main(void *arg)
+{
+	struct leaver *l = arg;
+	uint8_t in[32] = {1};
+	struct pst_op *op = op_new(l->k, in, 32);
+	bool ok;
+
+	run_all(l->r, 1, &op, 1, &ok);
+	cr_expect(ok);
+	op_free(op);
+	pthread_barrier_wait(&l->meet);
+	pthread_barrier_wait(&l->meet); /* the back-end is closed */
+	return NULL;
+}
+
+Test(calls, a_worker_may_end_after_its_back_end)
+{
+	struct leaver l = {.r = rig_open("sync", KIT_DEPTH, true, NULL), .k = key_new("p256")};
+	pthread_t t;
+
+	cr_assert(key_add(l.r, l.k));
+	pthread_barrier_init(&l.meet, NULL, 2);
+	cr_assert_eq(pthread_create(&t, NULL, leaver_main, &l), 0);
+	pthread_barrier_wait(&l.meet);
+	key_del(l.r, l.k);
+	rig_close(l.r);
+	pthread_barrier_wait(&l.meet);
+	pthread_join(t, NULL);
+	pthread_barrier_destroy(&l.meet);
+	key_free(l.k);
 }
 
 /* ---- lcores: least loaded, asleep and awake ---- */

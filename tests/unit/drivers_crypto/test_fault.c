@@ -268,8 +268,8 @@ Test(fault, delays_and_reordering_change_the_order_and_nothing_else)
 				swapped += o.order[i] < latest;
 				latest = PST_MAX(latest, o.order[i]);
 			}
-			cr_expect_gt(swapped, 50, "%s %s: %u of %u", cases[c].opts, ways[w].what,
-				swapped, (unsigned)pst_fault_count(r->b, cases[c].class));
+			cr_expect_geq(swapped, c == 0 ? 50 : pst_fault_count(r->b, cases[c].class),
+				"%s %s: %u", cases[c].opts, ways[w].what, swapped);
 			rig_close(r);
 		}
 	}

@@ -39,24 +39,6 @@ near_n(const struct key *k, int plus, uint8_t *out)
 	BN_free(n);
 }
 
-/* An input whose result is `m`: m^e mod n. */
-static void
-input_for(const struct key *k, const uint8_t *m, uint8_t *in)
-{
-	const struct pst_op_key *nums = &k->nums;
-	BIGNUM *n = BN_bin2bn(nums->n.b, nums->n.len, NULL);
-	BIGNUM *e = BN_bin2bn(nums->e.b, nums->e.len, NULL);
-	BIGNUM *v = BN_bin2bn(m, nums->n.len, NULL);
-	BN_CTX *ctx = BN_CTX_new();
-
-	cr_assert_eq(BN_mod_exp(v, v, e, n, ctx), 1);
-	cr_assert_eq(BN_bn2binpad(v, in, nums->n.len), nums->n.len);
-	BN_CTX_free(ctx);
-	BN_free(n);
-	BN_free(e);
-	BN_free(v);
-}
-
 static void
 rsa_edges(const char *what, const char *kind)
 {

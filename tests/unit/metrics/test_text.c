@@ -52,8 +52,9 @@ Test(text, both_formats_pass_the_strict_reader)
 	/* Of which the parts are told elsewhere: a change here should be meant. */
 	unsigned want = 13 + 2 /* reloads */ + 2 /* certificates */ + (10 + 5) * SAMPLE_WORKERS +
 			PST_LEGS * 2 * PST_CIPHERS * 2 + PST_LEGS * (2 + PST_HS_BUCKETS + 2) +
-			4 * PST_STAGES + PST_LIMITS + PST_REFUSALS + PST_DOWNGRADES + 6 +
-			2 /* names */ + nworker_counters() * SAMPLE_WORKERS + 3 * PST_OP_KINDS +
+			4 * PST_STAGES + PST_LIMITS + PST_REFUSALS + PST_DOWNGRADES +
+			PST_LEGS * (PST_TLS_FLOODS - 1) + 6 + 2 /* names */ +
+			nworker_counters() * SAMPLE_WORKERS + 3 * PST_OP_KINDS +
 			6 * 2 /* back-ends */ + 6 * SAMPLE_WORKERS;
 
 	for (unsigned i = 0; i < PST_COUNT(formats); i++) {
@@ -201,6 +202,7 @@ Test(text, labels_are_the_sum_of_the_workers_each_in_its_place)
 	w[0].labels.limit_refusals[PST_LIMITS - 1] = 11;
 	w[1].labels.policy_refusals[PST_REFUSED_CONFLICT] = 12;
 	w[0].labels.downgrades[PST_DOWNGRADE_BROKEN] = 13;
+	w[1].labels.tls_floods[PST_LEG_CLIENT][PST_TLS_FLOOD_KEY_UPDATE] = 14;
 	text = text_of(sample_input(), PST_METRICS_OPENMETRICS);
 	snprintf(line, sizeof(line),
 		"postern_handshakes_total{leg=\"nexthop\",version=\"TLSv1.3\",cipher=\"%s\","
@@ -217,6 +219,7 @@ Test(text, labels_are_the_sum_of_the_workers_each_in_its_place)
 	expect_line(text, line);
 	expect_line(text, "postern_policy_refusals_total{reason=\"policy_conflict\"} 12");
 	expect_line(text, "postern_downgrades_total{cause=\"tls_failed\"} 13");
+	expect_line(text, "postern_tls_floods_total{leg=\"client\",cause=\"key_update\"} 14");
 	expect_line(text, "postern_names_misses_total 9002");
 	expect_line(text, "postern_names_cached 9007");
 	expect_line(text, "postern_handshake_failures_total{leg=\"nexthop\"} 0");

@@ -76,10 +76,15 @@ void
 pair_init(struct pair *p)
 {
 	char err[256];
+	struct pst_crypto *client = pst_crypto_new(err, sizeof(err));
 
-	*p = (struct pair){.name = "mx.example.com"};
-	p->cc = pst_crypto_new(err, sizeof(err));
-	p->sc = pst_crypto_new(err, sizeof(err));
+	pair_init_in(p, client, pst_crypto_new(err, sizeof(err)));
+}
+
+void
+pair_init_in(struct pair *p, struct pst_crypto *client, struct pst_crypto *server)
+{
+	*p = (struct pair){.name = "mx.example.com", .cc = client, .sc = server};
 	cr_assert(p->cc != NULL && p->sc != NULL);
 	pst_crypto_set_engine(p->cc, pair_engine);
 	pst_crypto_set_engine(p->sc, pair_engine);

@@ -51,6 +51,8 @@ struct pair {
 extern struct pst_engine *pair_engine;
 /* Two crypto contexts, an EC certificate for mx.example.com, verification by name. */
 void pair_init(struct pair *p);
+/* The same in contexts that the caller made; the pair frees them. */
+void pair_init_in(struct pair *p, struct pst_crypto *client, struct pst_crypto *server);
 /* The client is from now on one that can do what ours cannot, finite-field DH among it. */
 void pair_foreign_client(struct pair *p);
 /* (Re)builds contexts from the confs, and sessions. */
