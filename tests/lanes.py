@@ -17,6 +17,7 @@ PATTERN is `LANE,LANE...`, or `LANE/REGEX`, or a REGEX on the names of tests. La
   fuzz/...      each fuzzer for ten seconds (--long: five minutes)
   e2e/...       real peers; see tests/e2e
   e2e-asan/...  the same with the sanitized gateway (--long)
+  matrix/...    crypto and TLS against newer suites' OpenSSL, unpacked beside (--long)
 Build directories are build-test/<name> and are kept; logs are in build-test/logs,
 begun anew each time. The last line is `N passed, N failed`.
 """
@@ -210,6 +211,15 @@ def lane_operations(res, builds, args):
     rc = execute([f"{ROOT}/tests/operations/run", path, args.regex], log, 300, line=line)
     if rc not in (0, 1) or (not line.seen[0] and not args.regex):
         res.add("operations/run", False, log, always=True)
+
+
+def lane_matrix(res, _builds, args):
+    if not args.long:
+        return
+    line, log = relay_lines(res), f"{LOGS}/matrix.log"
+    rc = execute([f"{ROOT}/tests/matrix/run", "--build", f"{OUT}/matrix"], log, 3600, line=line)
+    if rc not in (0, 1):
+        res.add("matrix/run", False, f"exit {rc}: {log}", always=True)
 
 
 def lane_schema(res, builds, _args):
@@ -464,6 +474,7 @@ LANES = [
     ("e2e", e2e("gcc", "e2e")),
     ("e2e-asan", e2e("sanitized", "e2e-asan", SANITIZER_ENV)),
     ("lint", lane_lint),
+    ("matrix", lane_matrix),
 ]
 
 

@@ -55,6 +55,7 @@ pst_crypto_free(struct pst_crypto *c)
 		OSSL_PROVIDER_unload(c->provider);
 	if (c->inner != NULL) /* else c->lib is somebody else's */
 		OSSL_LIB_CTX_free(c->lib);
+	pst_provider_forget(c);
 	if (c->inner_default != NULL)
 		OSSL_PROVIDER_unload(c->inner_default);
 	OSSL_LIB_CTX_free(c->inner);

@@ -34,6 +34,8 @@ int pst_ask_run(const struct pst_ask *a);
 
 /* Registers it in c->lib; c->inner has the default provider already. */
 bool pst_provider_load(struct pst_crypto *c);
+/* Before c->inner_default goes. */
+void pst_provider_forget(struct pst_crypto *c);
 
 /*
  * Each takes the default provider's implementation and returns ours that stands before it; NULL:

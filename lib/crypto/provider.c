@@ -195,11 +195,17 @@ remember(OSSL_PROVIDER *inner)
 	return false;
 }
 
-static void
-teardown(void *provctx)
+/*
+ * Not left to OpenSSL's teardown: what somebody still holds of a context, a digest or a key,
+ * keeps the provider up behind it (seen with 3.5), and another context may by then have got
+ * the same address.
+ */
+void
+pst_provider_forget(struct pst_crypto *c)
 {
 	for (unsigned i = 0; i < CONTEXTS_MAX; i++)
-		if (atomic_load(&contexts[i].theirs) == provctx)
+		if (atomic_load(&contexts[i].theirs) != NULL &&
+			contexts[i].inner == c->inner_default)
 			atomic_store(&contexts[i].theirs, NULL);
 }
 
@@ -256,7 +262,6 @@ get_params(void *provctx, OSSL_PARAM params[])
 }
 
 static const OSSL_DISPATCH dispatch[] = {
-	{OSSL_FUNC_PROVIDER_TEARDOWN, (void (*)(void))teardown},
 	{OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, (void (*)(void))gettable_params},
 	{OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))get_params},
 	{OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query_operation},

@@ -237,8 +237,10 @@ Test(stream, after_a_failure_every_call_says_so_and_sends_nothing)
 		37);
 	cr_assert_eq(end_read(&p.server, buf, sizeof(buf), &n), PST_PEER);
 	cr_expect_gt(wire_len(&p.to_client), 0, "the alert");
-	cr_expect_str_eq(pst_tls_error(p.server.tls),
-		"decryption failed or bad record mac (sent alert: bad record mac)");
+	/* OpenSSL 3.2 and later add a second reason to the first. */
+	cr_expect_not_null(
+		strstr(pst_tls_error(p.server.tls), "decryption failed or bad record mac"));
+	cr_expect_not_null(strstr(pst_tls_error(p.server.tls), "(sent alert: bad record mac)"));
 	sent = wire_len(&p.to_client);
 	cr_expect_eq(end_read(&p.server, buf, sizeof(buf), &n), PST_PEER);
 	cr_expect_eq(end_write(&p.server, "x", 1), PST_PEER);
