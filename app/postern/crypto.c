@@ -189,10 +189,8 @@ crypto_check(const struct pst_config *cfg, struct pst_config_report *report)
 		check_backend(cfg, i, report);
 		check_cores(&cfg->crypto.backends[i], report);
 	}
-	if (cfg->crypto.named.engine != NULL || cfg->crypto.named.provider != NULL)
-		pst_config_report_add(report, "/crypto/named", "not yet available in this version");
-	/* The main one, the workers', these. */
 	check_named(cfg, report);
+	/* The main one, the workers', these. */
 	if (1 + cfg->dataplane.workers + crypto_lcores(cfg) > RTE_MAX_LCORE)
 		pst_config_report_add(report, "/crypto/backends",
 			"%u lcores, the workers and the main thread are more than %u",

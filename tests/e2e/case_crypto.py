@@ -2,9 +2,10 @@
 """The crypto engine as an operator has it: back-ends configured, seen, changed, refused."""
 
 import copy
+import os
 import re
 
-from harness import case, wait_for
+from harness import Skip, case, wait_for
 from lablib import LabError
 from outside import check, ctl, push
 from peers import client_context
@@ -274,3 +275,28 @@ def what_is_wrong_with_back_ends_is_told_before_the_start(t):
     conf["crypto"] = {"backends": {"c": {**CORES, "cores": [0]}}}
     code, out = check(t, conf)
     assert code == 0 and "warning: /crypto/backends/c/cores/0: a worker has core 0 too" in out, out
+
+
+@case(timeout=60)
+def an_engine_by_name_signs_for_all_workers(t):
+    module = f"{t.lab.build}/tests/unit/named/engine_async.so"
+    if not os.path.exists(module):
+        raise Skip("this build has OpenSSL in the program itself, and no engines")
+    h = t.hop()
+    named = {"engine": "pst-async", "path": module,
+             "settings": {"MODE": "thread", "DELAY_US": "500"}}
+    conf = both_keys(t, t.conf([(h.addr, h.port)], workers=2, reuse="off"), named=named)
+    t.gateway(copy.deepcopy(conf))
+    n = send_all(t, 2)
+    assert len(h.complete()) == n
+    code, out = ctl(t, "status")
+    assert code == 0 and "crypto      by OpenSSL's pst-async\n" in out, out
+    code, out = ctl(t, "crypto")
+    assert code == 0 and out.startswith("OpenSSL engine pst-async\n"), out
+    conf["crypto"]["named"]["settings"]["DELAY_US"] = "1"
+    try:
+        push(t, conf)
+    except LabError as e:
+        assert "restart_required" in str(e) and "/crypto/named/settings" in str(e), e
+    else:
+        raise AssertionError("another setting was taken")
