@@ -16,29 +16,21 @@
  * they are sent or the peer resets; a ghost reports nothing.
  */
 #include "gen.h"
+#include "sockets.h"
 
 #include <pst_buf.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/queue.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS     256           /* of one epoll_wait */
 #define RX_SIZE    (512 * 1024)  /* the shared scratch */
 #define REST_LIMIT (RX_SIZE / 2) /* what may stay unread: leaves as much for reading on */
-#define BACKLOG    4096
-#define FDS_SPARE  32 /* descriptors that are not connections */
 
 struct listener {
 	int fd;
@@ -65,6 +57,7 @@ TAILQ_HEAD(conns, gen_conn);
 struct epoll_transport {
 	struct gen_transport base;
 	struct gen_epoll_conf conf;
+	struct sockets_conf sockets;
 	int ep;
 	uint32_t nconns, max_conns;
 	SLIST_HEAD(, listener) listeners;
@@ -80,28 +73,6 @@ self(struct gen_transport *t)
 	return pst_container_of(t, struct epoll_transport, base);
 }
 
-/* ---- addresses ---- */
-
-static socklen_t
-to_sockaddr(const struct pst_ip *ip, uint16_t port, struct sockaddr_storage *ss)
-{
-	memset(ss, 0, sizeof(*ss));
-	if (pst_ip_is4(ip)) {
-		struct sockaddr_in *in = (struct sockaddr_in *)ss;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		in->sin_addr.s_addr = pst_ip_v4(ip);
-		return sizeof(*in);
-	}
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	memcpy(&in6->sin6_addr, ip->b, 16);
-	return sizeof(*in6);
-}
-
 /* ---- connections ---- */
 
 static void
@@ -114,18 +85,6 @@ report(struct epoll_transport *t, struct gen_conn *c, uint32_t events)
 		TAILQ_INSERT_TAIL(&t->ready, c, ready);
 		c->queued = true;
 	}
-}
-
-static void
-set_options(const struct epoll_transport *t, int fd)
-{
-	int one = 1, rcv = (int)t->conf.rcv_buf, snd = (int)t->conf.snd_buf;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (rcv > 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcv, sizeof(rcv));
-	if (snd > 0)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &snd, sizeof(snd));
 }
 
 /* Takes the descriptor in any case. */
@@ -169,23 +128,12 @@ conn_free(struct epoll_transport *t, struct gen_conn *c)
 	free(c);
 }
 
-/* The last close() of the descriptor then sends RST. */
-static void
-set_reset(struct gen_conn *c)
-{
-	struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-}
-
 /* Without `linger` TIME_WAIT is spared where nothing can be lost: all we sent is acknowledged. */
 static void
 conn_close(struct epoll_transport *t, struct gen_conn *c)
 {
-	int unsent = 0;
-
-	if (!t->conf.linger && ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent == 0)
-		set_reset(c);
+	if (!t->conf.linger && sockets_all_acknowledged(c->fd))
+		sockets_reset_on_close(c->fd);
 	conn_free(t, c);
 }
 
@@ -235,28 +183,14 @@ send_pending(struct epoll_transport *t, struct gen_conn *c)
 static void
 take_connections(struct epoll_transport *t, int listener)
 {
-	for (;;) {
-		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		struct gen_conn *c;
+	int fd;
 
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
-		if (fd < 0)
-			return;
-		set_options(t, fd);
-		c = conn_new(t, fd);
+	while ((fd = sockets_accept(&t->sockets, listener)) >= 0) {
+		struct gen_conn *c = conn_new(t, fd);
+
 		if (c != NULL)
 			report(t, c, GEN_EV_ACCEPT);
 	}
-}
-
-static int
-socket_error(const struct gen_conn *c)
-{
-	int err = 0;
-	socklen_t len = sizeof(err);
-
-	return getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 ? err : errno;
 }
 
 static void
@@ -265,7 +199,7 @@ take_news(struct epoll_transport *t, struct gen_conn *c, uint32_t ev)
 	if (c->err != 0)
 		return;
 	if (ev & EPOLLERR) {
-		conn_died(t, c, socket_error(c));
+		conn_died(t, c, sockets_error(c->fd));
 		return;
 	}
 	if (c->connecting && (ev & EPOLLOUT)) {
@@ -346,52 +280,16 @@ epoll_next(struct gen_transport *base, uint32_t *events)
 /* ---- opening ---- */
 
 static enum pst_rc
-rc_of(int err)
-{
-	switch (err) {
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		return PST_NOMEM;
-	default:
-		return PST_UNREACH;
-	}
-}
-
-static enum pst_rc
-bind_local(int fd, const struct pst_ip *local)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = to_sockaddr(local, 0, &ss);
-	int one = 1;
-
-	/* The port is chosen at connect, when the whole 4-tuple is known: 64k for each peer. */
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-	return bind(fd, (struct sockaddr *)&ss, len) == 0 ? PST_OK : rc_of(errno);
-}
-
-static enum pst_rc
 epoll_connect(struct gen_transport *base, const struct pst_ip *local, const struct pst_endpoint *to,
 	void *user, struct gen_conn **out)
 {
 	struct epoll_transport *t = self(base);
-	struct sockaddr_storage ss;
-	socklen_t len = to_sockaddr(&to->ip, to->port, &ss);
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct gen_conn *c;
-	enum pst_rc rc;
+	int fd;
+	enum pst_rc rc = sockets_connect(&t->sockets, local, to, &fd);
 
-	if (fd < 0)
-		return rc_of(errno);
-	set_options(t, fd);
-	rc = local != NULL ? bind_local(fd, local) : PST_OK;
-	if (rc == PST_OK && connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS)
-		rc = rc_of(errno);
-	if (rc != PST_OK) {
-		close(fd);
+	if (rc != PST_OK)
 		return rc;
-	}
 	c = conn_new(t, fd);
 	if (c == NULL)
 		return PST_NOMEM;
@@ -399,29 +297,6 @@ epoll_connect(struct gen_transport *base, const struct pst_ip *local, const stru
 	c->user = user;
 	*out = c;
 	return PST_OK;
-}
-
-static int
-listen_on(const struct epoll_transport *t, const struct pst_endpoint *at)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = to_sockaddr(&at->ip, at->port, &ss);
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int one = 1, zero = 0;
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (ss.ss_family == AF_INET6) /* [::] takes IPv4 too, whatever the system's setting */
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
-	set_options(t, fd);
-	if (bind(fd, (struct sockaddr *)&ss, len) == 0 && listen(fd, BACKLOG) == 0)
-		return fd;
-	int err = errno;
-
-	close(fd);
-	errno = err;
-	return -1;
 }
 
 static enum pst_rc
@@ -436,7 +311,7 @@ epoll_listen(struct gen_transport *base, const struct pst_endpoint *at, char *er
 		snprintf(err, errlen, "no memory");
 		return PST_NOMEM;
 	}
-	l->fd = listen_on(t, at);
+	l->fd = sockets_listen(&t->sockets, at);
 	ev.data.ptr = (void *)((uintptr_t)l | 1);
 	if (l->fd < 0 || epoll_ctl(t->ep, EPOLL_CTL_ADD, l->fd, &ev) != 0) {
 		snprintf(err, errlen, "%s: %s", pst_endpoint_str(at, text), strerror(errno));
@@ -454,13 +329,7 @@ epoll_listen(struct gen_transport *base, const struct pst_endpoint *at, char *er
 static uint16_t
 epoll_local_port(const struct gen_conn *c)
 {
-	struct sockaddr_storage ss = {0};
-	socklen_t len = sizeof(ss);
-
-	/* The port is at the same place in both families' addresses. */
-	if (getsockname(c->fd, (struct sockaddr *)&ss, &len) != 0)
-		return 0;
-	return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+	return sockets_local_port(c->fd);
 }
 
 static void
@@ -621,7 +490,7 @@ epoll_close(struct gen_transport *base, struct gen_conn *c)
 static void
 epoll_abort(struct gen_transport *base, struct gen_conn *c)
 {
-	set_reset(c);
+	sockets_reset_on_close(c->fd);
 	conn_free(self(base), c);
 }
 
@@ -641,7 +510,7 @@ epoll_free(struct gen_transport *base)
 	struct gen_conn *c;
 
 	while ((c = TAILQ_FIRST(&t->all)) != NULL) {
-		set_reset(c);
+		sockets_reset_on_close(c->fd);
 		conn_free(t, c);
 	}
 	while ((l = SLIST_FIRST(&t->listeners)) != NULL) {
@@ -676,25 +545,11 @@ static const struct gen_transport_ops ops = {
 	.error = epoll_error,
 };
 
-/* As many descriptors as we may have; the number of connections that leaves. */
-static uint32_t
-raise_limit(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-		return 1024 - FDS_SPARE;
-	r.rlim_cur = r.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &r);
-	getrlimit(RLIMIT_NOFILE, &r);
-	return (uint32_t)PST_MIN(r.rlim_cur, (rlim_t)UINT32_MAX) - FDS_SPARE;
-}
-
 struct gen_transport *
 gen_epoll_new(const struct gen_epoll_conf *conf, uint64_t now, char *err, size_t errlen)
 {
 	struct epoll_transport *t = calloc(1, sizeof(*t));
-	uint32_t most = raise_limit();
+	uint32_t most = sockets_raise_limit();
 
 	if (t == NULL) {
 		snprintf(err, errlen, "no memory");
@@ -702,6 +557,7 @@ gen_epoll_new(const struct gen_epoll_conf *conf, uint64_t now, char *err, size_t
 	}
 	t->base.ops = &ops;
 	t->conf = *conf;
+	t->sockets = (struct sockets_conf){conf->rcv_buf, conf->snd_buf};
 	t->max_conns = conf->max_conns != 0 ? PST_MIN(conf->max_conns, most) : most;
 	TAILQ_INIT(&t->all);
 	TAILQ_INIT(&t->ready);

@@ -250,8 +250,10 @@ start_gateway(struct ring_site *s, char *err, size_t errlen)
 	if (s->logger == NULL)
 		return PST_INVAL;
 	deps.logger = s->logger;
+	if (crypto_named_open(s->cfg, &s->named, err, errlen) != PST_OK)
+		return PST_INVAL;
 	s->engine = crypto_engine_new(
-		s->cfg, s->gateway, s->conf.workers + 1, deps.adaptive_idle, err, errlen);
+		s->cfg, s->gateway, s->conf.workers + 1, deps.adaptive_idle, s->named, err, errlen);
 	if (s->engine == NULL)
 		return PST_INVAL;
 	deps.engine = s->engine;
@@ -351,6 +353,7 @@ ring_site_stop(struct ring_site *s)
 		pst_relay_free(s->relay);
 	if (s->engine != NULL)
 		pst_engine_free(s->engine);
+	pst_ossl_named_close(s->named);
 	if (s->logger != NULL)
 		pst_logger_free(s->logger);
 	load_free(s->load);

@@ -64,6 +64,7 @@ struct ring_site {
 	struct pst_fabric *gateway, *far;
 	struct pst_config *cfg;
 	struct pst_logger *logger;
+	struct pst_ossl_named *named;
 	struct pst_engine *engine;
 	struct pst_relay *relay;
 	struct ring_worker workers[RING_WORKERS];

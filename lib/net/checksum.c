@@ -14,6 +14,44 @@ fold(uint32_t sum)
 }
 
 /*
+ * The sum of a span's 16-bit words in memory's order, 16 bytes at a time: the sum of 32-bit
+ * words is, folded, the same (RFC 1071 2 (C)), and 64-bit lanes take 2^32 of them without a
+ * carry. rte_raw_cksum adds two bytes at a time as it is compiled here, and was the first line
+ * of every profile of large messages.
+ */
+static uint16_t
+span_sum(const uint8_t *p, uint32_t n)
+{
+	typedef uint64_t lanes __attribute__((vector_size(16), aligned(1), may_alias));
+	lanes low = {0, 0}, high = {0, 0};
+	uint64_t sum;
+
+	for (; n >= 16; p += 16, n -= 16) {
+		lanes v = *(const lanes *)p;
+
+		low += v & 0xffffffffull;
+		high += v >> 32;
+	}
+	sum = low[0] + low[1] + high[0] + high[1];
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	for (; n >= 2; p += 2, n -= 2) {
+		uint16_t w;
+
+		memcpy(&w, p, 2);
+		sum += w;
+	}
+	if (n != 0) {
+		uint16_t w = 0;
+
+		memcpy(&w, p, 1); /* RFC 1071 4.1: padded with zero */
+		sum += w;
+	}
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return fold((uint32_t)sum);
+}
+
+/*
  * The sum over len bytes of a chain from offset off. Not rte_raw_cksum_mbuf: in DPDK 22.11
  * it cuts a segment's sum to 16 bits before it is folded when the segment begins at an
  * odd offset, and the result is wrong (found against a Linux peer).
@@ -29,7 +67,7 @@ checksum_raw(const struct rte_mbuf *m, uint32_t off, uint32_t len)
 			continue;
 		}
 		uint32_t n = PST_MIN(m->data_len - off, len - done);
-		uint16_t part = rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, off), n);
+		uint16_t part = span_sum(rte_pktmbuf_mtod_offset(m, const uint8_t *, off), n);
 		/* RFC 1071 1.2 (B): a byte swap of the words is a byte swap of the sum. */
 		sum += done & 1 ? rte_bswap16(part) : part;
 		done += n;
