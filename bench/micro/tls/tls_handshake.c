@@ -3,8 +3,9 @@
  * What a TLS handshake costs on each side, memory to memory on one thread: from making the
  * session to freeing it, TSC cycles of that side's calls alone.
  *
- * Usage: tls_handshake [-n handshakes] [-m pool|libc] [-c]
+ * Usage: tls_handshake [-n handshakes] [-m pool|libc] [-k ring|openssl] [-c]
  *   -m  who serves OpenSSL's allocations: our free lists (default), or malloc
+ *   -k  ticket keys: the product's ring (default), or one of OpenSSL's own
  *   -c  comma-separated, for bench/micro/tls/compare
  *
  * Prints the median and the lowest tenth of n handshakes (default 400) for each case. A
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <pst_tickets.h>
 #include "legs.h"
 
 #define WARM 20 /* handshakes before those that count */
@@ -36,6 +38,8 @@ static const struct kind kinds[] = {
 	{"TLS 1.2 ECDSA+X25519", "p256", PST_TLS_1_2, 0, false},
 	{"TLS 1.2 resumed", "p256", PST_TLS_1_2, 1, true},
 };
+
+static struct pst_tickets *ring; /* NULL: OpenSSL's own key */
 
 struct series {
 	uint64_t *server, *client;
@@ -82,7 +86,8 @@ measure(const struct kind *k, struct series *out)
 					   .max_version = k->version,
 					   .ncerts = 1,
 					   .certs = {b.cert},
-					   .tickets = k->tickets});
+					   .tickets = k->tickets,
+					   .ticket_keys = ring});
 	cctx = bench_context(b.cc, &(struct pst_tls_conf){.side = PST_TLS_CLIENT,
 					   .verify = PST_TLS_VERIFY_NAME,
 					   .ca_file = b.ca_file});
@@ -122,7 +127,8 @@ print(const struct kind *k, struct series *s, bool csv)
 static void
 usage(void)
 {
-	fprintf(stderr, "usage: tls_handshake [-n handshakes] [-m pool|libc] [-c]\n");
+	fprintf(stderr,
+		"usage: tls_handshake [-n handshakes] [-m pool|libc] [-k ring|openssl] [-c]\n");
 	exit(2);
 }
 
@@ -130,14 +136,17 @@ int
 main(int argc, char **argv)
 {
 	struct series s = {.n = 400};
-	bool pool = true, csv = false;
+	bool pool = true, csv = false, own = true;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "n:m:c")) != -1) {
+	while ((opt = getopt(argc, argv, "n:m:k:c")) != -1) {
 		if (opt == 'n' && atoi(optarg) > 0 && atoi(optarg) <= 1000000)
 			s.n = (unsigned)atoi(optarg);
 		else if (opt == 'm' && (strcmp(optarg, "pool") == 0 || strcmp(optarg, "libc") == 0))
 			pool = optarg[0] == 'p';
+		else if (opt == 'k' &&
+			 (strcmp(optarg, "ring") == 0 || strcmp(optarg, "openssl") == 0))
+			own = optarg[0] == 'r';
 		else if (opt == 'c')
 			csv = true;
 		else
@@ -145,6 +154,10 @@ main(int argc, char **argv)
 	}
 	if (pool && pst_crypto_count_memory() != PST_OK)
 		die("memory", "OpenSSL was in use before");
+	if (own &&
+		(ring = pst_tickets_new(
+			 &(struct pst_tickets_conf){.rotate = 3600, .lifetime = 3600}, 0)) == NULL)
+		die("ticket keys", "no random bytes");
 	s.server = calloc(s.n, sizeof(*s.server));
 	s.client = calloc(s.n, sizeof(*s.client));
 	if (s.server == NULL || s.client == NULL)
@@ -160,5 +173,6 @@ main(int argc, char **argv)
 	}
 	free(s.server);
 	free(s.client);
+	pst_tickets_free(ring);
 	return 0;
 }
