@@ -130,7 +130,7 @@ pst_cycles_leave_(const unsigned *before)
 /* Makes the call (of any type, void too) in that layer; its value. */
 #define PST_SPEND(layer, call)                                                                     \
 	({                                                                                         \
-		__attribute__((cleanup(pst_cycles_leave_))) const unsigned pst_before_ =           \
+		__attribute__((cleanup(pst_cycles_leave_), unused)) const unsigned pst_before_ =   \
 			pst_cycles_enter(layer);                                                   \
 		call;                                                                              \
 	})
