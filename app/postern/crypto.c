@@ -51,6 +51,49 @@ describe(const struct pst_config *cfg, unsigned i, struct pst_cryptodrv_conf *co
 			b->options[conf->nopts].key, b->options[conf->nopts].value};
 }
 
+/* ---- by name ---- */
+
+static void
+describe_named(const struct pst_config_crypto_named *named, struct pst_ossl_named_conf *conf)
+{
+	*conf = (struct pst_ossl_named_conf){
+		.engine = named->engine, .provider = named->provider, .path = named->path};
+	for (unsigned i = 0; i < named->nsettings && i < PST_CRYPTODRV_OPTS; i++)
+		conf->settings[conf->nsettings++] = (struct pst_cryptodrv_opt){
+			named->settings[i].key, named->settings[i].value};
+}
+
+static bool
+is_named(const struct pst_config *cfg)
+{
+	return cfg->crypto.named.engine != NULL || cfg->crypto.named.provider != NULL;
+}
+
+static void
+check_named(const struct pst_config *cfg, struct pst_config_report *report)
+{
+	struct pst_ossl_named_conf conf;
+	char err[256] = "";
+
+	describe_named(&cfg->crypto.named, &conf);
+	if (is_named(cfg) && pst_ossl_named_check(&conf, err, sizeof(err)) != PST_OK)
+		pst_config_report_add(report, "/crypto/named", "%s", err);
+}
+
+enum pst_rc
+crypto_named_open(
+	const struct pst_config *cfg, struct pst_ossl_named **out, char *err, size_t errlen)
+{
+	struct pst_ossl_named_conf conf;
+
+	*out = NULL;
+	if (!is_named(cfg))
+		return PST_OK;
+	describe_named(&cfg->crypto.named, &conf);
+	*out = pst_ossl_named_open(&conf, err, errlen);
+	return *out != NULL ? PST_OK : PST_INVAL;
+}
+
 /* ---- checks ---- */
 
 static void
@@ -146,7 +189,10 @@ crypto_check(const struct pst_config *cfg, struct pst_config_report *report)
 		check_backend(cfg, i, report);
 		check_cores(&cfg->crypto.backends[i], report);
 	}
+	if (cfg->crypto.named.engine != NULL || cfg->crypto.named.provider != NULL)
+		pst_config_report_add(report, "/crypto/named", "not yet available in this version");
 	/* The main one, the workers', these. */
+	check_named(cfg, report);
 	if (1 + cfg->dataplane.workers + crypto_lcores(cfg) > RTE_MAX_LCORE)
 		pst_config_report_add(report, "/crypto/backends",
 			"%u lcores, the workers and the main thread are more than %u",
@@ -197,7 +243,7 @@ wake(void *fabric, unsigned lane)
 
 struct pst_engine *
 crypto_engine_new(const struct pst_config *cfg, struct pst_fabric *fabric, unsigned first,
-	bool adaptive_idle, char *err, size_t errlen)
+	bool adaptive_idle, const struct pst_ossl_named *named, char *err, size_t errlen)
 {
 	static unsigned lcores[RTE_MAX_LCORE]; /* back-ends keep pointers into it */
 	const struct pst_config_crypto *c = &cfg->crypto;
@@ -206,6 +252,7 @@ crypto_engine_new(const struct pst_config *cfg, struct pst_fabric *fabric, unsig
 		.jobs = c->jobs,
 		.nbackends = c->nbackends,
 		.tuning = c->tuning,
+		.named = named != NULL ? pst_ossl_named_get(named) : NULL,
 		.env = {.arg = fabric, .wake = wake, .adaptive_idle = adaptive_idle}};
 	unsigned n = 0;
 

@@ -8,6 +8,7 @@
 #define CRYPTO_H
 
 #include <pst_control.h>
+#include <pst_ossl_named.h>
 
 /*
  * What the drivers say of the back-ends, and whether the cores are there: for -t and for
@@ -23,10 +24,18 @@ enum pst_rc crypto_eal_arg(
 	const struct pst_config *cfg, unsigned backend, char flag[16], char *arg, size_t len);
 
 /*
- * Opens the back-ends. After EAL has started, with lcores from `first` on for them. cfg and
- * fabric live as long as the engine. NULL and a text on error.
+ * The engine or provider that the configuration names, made OpenSSL's default: before any
+ * certificate is loaded. PST_OK with *out NULL: it names none. PST_INVAL and a text.
+ */
+enum pst_rc crypto_named_open(
+	const struct pst_config *cfg, struct pst_ossl_named **out, char *err, size_t errlen);
+
+/*
+ * Opens the back-ends. After EAL has started, with lcores from `first` on for them. cfg,
+ * fabric and named (NULL: none) live as long as the engine. NULL and a text on error.
  */
 struct pst_engine *crypto_engine_new(const struct pst_config *cfg, struct pst_fabric *fabric,
-	unsigned first, bool adaptive_idle, char *err, size_t errlen);
+	unsigned first, bool adaptive_idle, const struct pst_ossl_named *named, char *err,
+	size_t errlen);
 
 #endif

@@ -40,6 +40,7 @@ enum { EXIT_FINE, EXIT_FAILED, EXIT_USAGE };
 struct app {
 	struct pst_config *cfg;
 	struct pst_fabric *fabric;
+	struct pst_ossl_named *named;
 	struct pst_engine *engine;
 	struct pst_logger *logger;
 	struct pst_log *log;
@@ -172,8 +173,10 @@ start(struct app *a, char *err, size_t errlen)
 	a->fabric = eal_start(a->cfg, err, errlen);
 	if (a->fabric == NULL)
 		return false;
+	if (crypto_named_open(a->cfg, &a->named, err, errlen) != PST_OK)
+		return false;
 	a->engine = crypto_engine_new(a->cfg, a->fabric, eal_worker_lcore(deps.nworkers),
-		deps.adaptive_idle, err, errlen);
+		deps.adaptive_idle, a->named, err, errlen);
 	if (a->engine == NULL)
 		return false;
 	a->logger = pst_logger_new(&log, err, errlen);
@@ -217,6 +220,7 @@ stop(struct app *a)
 		pst_relay_free(a->relay);
 	if (a->engine != NULL)
 		pst_engine_free(a->engine);
+	pst_ossl_named_close(a->named);
 	if (a->logger != NULL)
 		pst_logger_free(a->logger);
 	if (a->fabric != NULL)

@@ -43,7 +43,7 @@ result_judge(struct result *r, unsigned want)
 
 	for (unsigned i = 0; i < r->nruns; i++)
 		good += !r->runs[i].disturbed;
-	enough = good * 2 >= want;
+	enough = good * 2 > want;
 	for (unsigned i = 0; i < r->nruns; i++)
 		r->runs[i].counted = !enough || !r->runs[i].disturbed;
 	return enough;
@@ -118,7 +118,7 @@ disturbed(const struct result *r)
 bool
 result_quiet(const struct result *r, unsigned want)
 {
-	return (r->nruns - disturbed(r)) * 2 >= want && result_spread(r) <= QUIET_SPREAD;
+	return (r->nruns - disturbed(r)) * 2 > want && result_spread(r) <= QUIET_SPREAD;
 }
 
 /* ---- JSON ---- */

@@ -103,7 +103,7 @@ bool result_init(struct result *r, bool turns, bool latency);
 void result_fini(struct result *r);
 
 /*
- * Marks which repetitions count: the undisturbed ones if they are at least half of `want`, else
+ * Marks which repetitions count: the undisturbed ones if they are more than half of `want`, else
  * all. True: enough were undisturbed.
  */
 bool result_judge(struct result *r, unsigned want);

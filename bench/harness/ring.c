@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CASES_MAX 64
+#define CASES_MAX     64
+#define QUICK_SECONDS 90 /* --quick: then nothing is repeated any more */
 
 struct options {
 	struct ring_conf site;
@@ -26,7 +27,7 @@ struct options {
 	const char *pattern;
 	unsigned repetitions;
 	double scale; /* of the sessions of a repetition */
-	bool quiet;
+	bool quick, quiet;
 	/* Instead of what the cases have; 0: that. */
 	unsigned concurrency, messages, sessions;
 	size_t size;
@@ -84,6 +85,7 @@ parse(int argc, char **argv, struct options *o)
 	while ((opt = getopt_long(argc, argv, "h", longer, NULL)) != -1) {
 		switch (opt) {
 		case 'q':
+			o->quick = true;
 			o->repetitions = 3;
 			o->scale = 0.5;
 			break;
@@ -156,6 +158,7 @@ struct run {
 	struct result results[CASES_MAX];
 	unsigned n;
 	struct progress progress;
+	uint64_t began; /* ns */
 	char err[512];
 };
 
@@ -241,6 +244,13 @@ repeat(struct run *u, unsigned i, bool record)
 	return true;
 }
 
+/* Is there time left for repeating what was disturbed? */
+static bool
+may_repeat(const struct run *u)
+{
+	return !u->o->quick || pst_now_ns() - u->began < QUICK_SECONDS * PST_NS_PER_SEC;
+}
+
 static bool
 measure_all(struct run *u)
 {
@@ -256,7 +266,7 @@ measure_all(struct run *u)
 	for (unsigned k = 0; k < want; k++) {
 		for (unsigned i = 0; i < u->n; i++) {
 			if (u->results[i].nruns >= RESULT_RUNS ||
-				result_quiet(&u->results[i], want))
+				result_quiet(&u->results[i], want) || !may_repeat(u))
 				continue;
 			progress_more(&u->progress, 1);
 			u->results[i].repeated++;
@@ -321,6 +331,7 @@ ring_main(int argc, char **argv)
 		return code;
 	(void)pst_crypto_count_memory(); /* before anything else touches OpenSSL */
 	u.o = &o;
+	u.began = t0;
 	u.site.conf = o.site;
 	ok = choose(&u);
 	needed(&u);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CASE_SECONDS 120 /* a repetition that takes longer hangs */
 #define QUIET_TURNS  200 /* empty turns of ours before the first sleep */
@@ -71,11 +72,12 @@ enum {
 	M_RESUMED,
 	M_HOP_HANDSHAKES,
 	M_HOP_RESUMED,
-	M_STOLEN
+	M_STOLEN,
+	M_OTHER
 };
 const char *const ring_metrics[] = {"busy_us", "busy_cycles", "cpu_us", "turn_cpu_us", "empty_us",
 	"sleep_us", "agreement", "rate_per_s", "turns", "resumed", "hop_handshakes", "hop_resumed",
-	"stolen_us", NULL};
+	"stolen_us", "other_cpu_us", NULL};
 
 enum { I_BYTES, I_TLS, I_RECORDS, I_MBUFS };
 const char *const ring_idle_metrics[] = {
@@ -92,8 +94,9 @@ ring_unit_name(enum ring_unit u)
 /* ---- what is read before and after ---- */
 
 struct reading {
-	struct pst_cycles cycles;    /* summed over workers */
-	struct pst_worker_time time; /* likewise */
+	struct pst_cycles cycles;     /* summed over workers */
+	struct pst_worker_time time;  /* likewise */
+	uint64_t process_ns, load_ns; /* CPU time of all threads, and of this one */
 	uint64_t full, resumed, tls, mbufs, conns, preempted, hop_full, hop_resumed;
 };
 
@@ -122,12 +125,24 @@ add_worker(struct ring_site *s, unsigned i, struct reading *out)
 	out->preempted += host_preempted(s->workers[i].tid);
 }
 
+static uint64_t
+cpu_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	if (clock_gettime(clock, &t) != 0)
+		return 0;
+	return (uint64_t)t.tv_sec * PST_NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
 static void
 read_all(struct ring_site *s, struct reading *out)
 {
 	*out = (struct reading){0};
 	for (unsigned i = 0; i < s->conf.workers; i++)
 		add_worker(s, i, out);
+	out->process_ns = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
+	out->load_ns = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
 	/* What OpenSSL holds and this thread did not ask for is the gateway's. */
 	out->tls = (uint64_t)((int64_t)pst_crypto_live_bytes() - pst_crypto_live_bytes_here());
 }
@@ -255,6 +270,10 @@ fill(struct result_run *run, const struct reading *a, const struct reading *b,
 	m[M_HOP_HANDSHAKES] = (double)(b->hop_full - a->hop_full) / n;
 	m[M_HOP_RESUMED] = (double)(b->hop_resumed - a->hop_resumed) / n;
 	m[M_STOLEN] = (double)(b->cycles.stolen - a->cycles.stolen) * 1e6 / hz / n;
+	/* Crypto lcores, the log's writer: whatever is neither the load nor a worker. */
+	m[M_OTHER] = ((double)(b->process_ns - a->process_ns) / 1e3 -
+			     (double)(b->load_ns - a->load_ns) / 1e3 - cpu) /
+		     n;
 }
 
 /* Records of ours besides what OpenSSL holds. */

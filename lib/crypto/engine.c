@@ -64,6 +64,16 @@ open_backend(struct pst_engine *e, const struct pst_engine_backend *given, char 
 	return true;
 }
 
+/* One that stands in another is that one's alone. */
+static bool
+is_wrapped(const struct pst_engine *e, unsigned i)
+{
+	for (unsigned k = 0; k < e->nbackends; k++)
+		if (e->backends[i].b == e->backends[k].conf.conf.inner)
+			return true;
+	return false;
+}
+
 static bool
 tuning_fits(const struct pst_engine *e, const struct pst_engine_tuning *t)
 {
@@ -71,7 +81,7 @@ tuning_fits(const struct pst_engine *e, const struct pst_engine_tuning *t)
 		if (t->nroutes[k] > PST_ENGINE_BACKENDS)
 			return false;
 		for (unsigned i = 0; i < t->nroutes[k]; i++)
-			if (t->routes[k][i] >= e->nbackends)
+			if (t->routes[k][i] >= e->nbackends || is_wrapped(e, t->routes[k][i]))
 				return false;
 	}
 	return t->deadline_us > 0 && t->breaker_after > 0;
@@ -124,18 +134,31 @@ pst_engine_new(const struct pst_engine_conf *conf, char *err, size_t errlen)
 	e->conf.jobs = conf->jobs != 0 ? conf->jobs : JOBS_DEFAULT;
 	pthread_mutex_init(&e->lock, NULL);
 	TAILQ_INIT(&e->keys);
+	TAILQ_INIT(&e->dead);
 	if (open_all(e, err, errlen))
 		return e;
 	pst_engine_free(e);
 	return NULL;
 }
 
+/* A key is not withdrawn under an operation that a lane gave up waiting for: then it is lost. */
+static bool
+still_works(const struct pst_engine *e, unsigned i)
+{
+	struct pst_cryptodrv_stats s;
+
+	pst_engine_backend_stats(e, i, &s);
+	return s.out > 0;
+}
+
 static void
 withdraw_key(struct pst_engine *e, struct pst_op_key *key)
 {
 	for (unsigned i = 0; i < e->nbackends; i++) {
-		if (key->priv[i] != NULL)
-			e->backends[i].conf.drv->key_del(e->backends[i].b, key);
+		const struct pst_cryptodrv *drv = e->backends[i].conf.drv;
+
+		if (key->priv[i] != NULL && drv->key_del != NULL && !still_works(e, i))
+			drv->key_del(e->backends[i].b, key);
 		key->priv[i] = NULL;
 	}
 }
@@ -147,6 +170,8 @@ pst_engine_stop(struct pst_engine *e)
 	struct pst_engine_key *k;
 
 	TAILQ_FOREACH (k, &e->keys, link)
+		withdraw_key(e, &k->op);
+	TAILQ_FOREACH (k, &e->dead, link)
 		withdraw_key(e, &k->op);
 	while (e->nbackends > 0) {
 		struct backend *b = &e->backends[--e->nbackends];
@@ -160,6 +185,7 @@ pst_engine_free(struct pst_engine *e)
 	if (e == NULL)
 		return;
 	pst_engine_stop(e);
+	pst_keys_free(e);
 	for (unsigned i = 0; e->lanes != NULL && i < e->conf.nlanes; i++)
 		pst_lane_free(e->lanes[i]);
 	free(e->lanes);

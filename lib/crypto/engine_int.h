@@ -77,6 +77,7 @@ struct pst_crypto_key {
 struct pst_engine_key {
 	TAILQ_ENTRY(pst_engine_key) link;
 	unsigned refs;
+	_Atomic unsigned out; /* operations that back-ends have with it, those in quarantine too */
 	struct pst_op_key op;
 	BIGNUM *n, *e; /* RSA: to verify what a back-end made */
 	BN_MONT_CTX *mont;
@@ -86,6 +87,11 @@ struct pst_engine_key {
 struct pst_crypto_key *pst_key_find(const void *keydata);
 /* Does out^e mod n give back in? Both as long as the modulus. */
 bool pst_key_rsa_check(const struct pst_engine_key *k, const uint8_t *in, const uint8_t *out);
+/* An operation takes the key to a back-end, and is back. The lane's thread. */
+void pst_key_out(struct pst_op_key *k);
+void pst_key_back(struct pst_op_key *k);
+/* What is left when the back-ends are closed. */
+void pst_keys_free(struct pst_engine *e);
 /* prov_sign.c: while it is set, digest_sign_init leaves the key's address there. */
 extern _Thread_local void **pst_prov_seen_key;
 
@@ -104,7 +110,8 @@ struct pst_engine {
 	pthread_mutex_t lock;     /* tuning and keys; lanes only try it */
 	_Atomic unsigned version; /* of tuning */
 	struct pst_engine_tuning tuning;
-	TAILQ_HEAD(, pst_engine_key) keys;
+	TAILQ_HEAD(key_list, pst_engine_key) keys;
+	struct key_list dead; /* nobody's any more, but a back-end may still work with it */
 };
 
 TAILQ_HEAD(op_list, pst_op);

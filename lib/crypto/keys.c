@@ -162,7 +162,7 @@ static void
 shared_free(struct pst_engine *e, struct pst_engine_key *k)
 {
 	for (unsigned i = 0; i < e->nbackends; i++)
-		if (k->op.priv[i] != NULL)
+		if (k->op.priv[i] != NULL && e->backends[i].conf.drv->key_del != NULL)
 			e->backends[i].conf.drv->key_del(e->backends[i].b, &k->op);
 	BN_free(k->n);
 	BN_free(k->e);
@@ -237,18 +237,64 @@ shared_get(struct pst_engine *e, const EVP_PKEY *pkey)
 	return have;
 }
 
+void
+pst_key_out(struct pst_op_key *k)
+{
+	atomic_fetch_add_explicit(
+		&pst_container_of(k, struct pst_engine_key, op)->out, 1, memory_order_relaxed);
+}
+
+void
+pst_key_back(struct pst_op_key *k)
+{
+	/* Pairs with the acquire in sweep. */
+	atomic_fetch_sub_explicit(
+		&pst_container_of(k, struct pst_engine_key, op)->out, 1, memory_order_release);
+}
+
+/* Frees the dead that no operation is out with. */
+static void
+sweep(struct pst_engine *e)
+{
+	struct key_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct pst_engine_key *k, *next;
+
+	pthread_mutex_lock(&e->lock);
+	for (k = TAILQ_FIRST(&e->dead); k != NULL; k = next) {
+		next = TAILQ_NEXT(k, link);
+		if (atomic_load_explicit(&k->out, memory_order_acquire) != 0)
+			continue;
+		TAILQ_REMOVE(&e->dead, k, link);
+		TAILQ_INSERT_TAIL(&now, k, link);
+	}
+	pthread_mutex_unlock(&e->lock);
+	while ((k = TAILQ_FIRST(&now)) != NULL) {
+		TAILQ_REMOVE(&now, k, link);
+		shared_free(e, k);
+	}
+}
+
+void
+pst_keys_free(struct pst_engine *e)
+{
+	struct pst_engine_key *k;
+
+	while ((k = TAILQ_FIRST(&e->dead)) != NULL) {
+		TAILQ_REMOVE(&e->dead, k, link);
+		shared_free(e, k);
+	}
+}
+
 static void
 shared_put(struct pst_engine *e, struct pst_engine_key *k)
 {
-	bool last;
-
 	pthread_mutex_lock(&e->lock);
-	last = --k->refs == 0;
-	if (last)
+	if (--k->refs == 0) {
 		TAILQ_REMOVE(&e->keys, k, link);
+		TAILQ_INSERT_TAIL(&e->dead, k, link);
+	}
 	pthread_mutex_unlock(&e->lock);
-	if (last)
-		shared_free(e, k);
+	sweep(e);
 }
 
 /* ---- one context's ---- */

@@ -53,6 +53,8 @@ pst_lane_op_free(struct pst_lane *l, struct pst_op *op)
 		OPENSSL_cleanse(op->in, sizeof(op->in));
 		OPENSSL_cleanse(op->out, sizeof(op->out));
 	}
+	if (op->key != NULL)
+		pst_key_back(op->key);
 	op->key = NULL;
 	op->arg = NULL;
 	op->waiter = NULL;
@@ -530,6 +532,9 @@ pst_lane_next_deadline(const struct pst_lane *l)
 	for (unsigned i = 0; i < l->e->nbackends; i++) {
 		const struct lane_backend *b = &l->b[i];
 
+		/* Nothing but a poll moves what it has. */
+		if (b->npending + b->nout > 0 && !l->e->backends[i].conf.drv->wakes)
+			return l->now;
 		if (!TAILQ_EMPTY(&b->out))
 			due = PST_MIN(due, TAILQ_FIRST(&b->out)->deadline_ns);
 		if (!TAILQ_EMPTY(&b->pending))

@@ -110,6 +110,8 @@ fill(struct pst_op *op, const struct pst_ask *a, enum pst_op_form form)
 	op->arg = a->arg;
 	op->product = a->product;
 	op->key = form != PST_FORM_CALL ? a->key : NULL;
+	if (op->key != NULL)
+		pst_key_out(op->key);
 }
 
 int

@@ -335,6 +335,8 @@ enum pst_rc
 parts_init(struct parts *ps, unsigned nworkers, struct pst_engine *engine,
 	struct pst_tickets *tickets, char *err, size_t errlen)
 {
+	const struct pst_named *named = engine != NULL ? pst_engine_named(engine) : NULL;
+
 	*ps = (struct parts){.nworkers = nworkers, .tickets = tickets};
 	TAILQ_INIT(&ps->tls);
 	TAILQ_INIT(&ps->policies);
@@ -344,7 +346,9 @@ parts_init(struct parts *ps, unsigned nworkers, struct pst_engine *engine,
 		return PST_NOMEM;
 	}
 	for (unsigned w = 0; w < nworkers; w++) {
-		if ((ps->crypto[w] = pst_crypto_new(err, errlen)) == NULL)
+		ps->crypto[w] = named != NULL ? pst_crypto_new_named(named, err, errlen)
+					      : pst_crypto_new(err, errlen);
+		if (ps->crypto[w] == NULL)
 			return PST_NOMEM;
 		pst_crypto_set_engine(ps->crypto[w], engine);
 	}

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Attacks on both TLS legs of a live gateway. T numbers are those of docs/testing.md."""
 
+import contextlib
 import re
+import ssl
+import threading
+import time
 
 from case_attacks import BODY, alive
 from case_misbehaviour import MAY_BE_CLEAR
-from harness import case
+from flooder import ALERT, DATA, HANDSHAKE, Forger, Gone, Raw, hello, record
+from harness import case, wait_for
 from lablib import GW4, HOP4
 from mitm import Cut, Mitm
 from peers import NOTHING, stuff
@@ -279,6 +284,123 @@ def T8_a_strict_profile_refuses_who_was_led_here_from_another_server(t):
                 # 112: RFC 6066 3
                 assert ("alert number 112" in out) == (not good), (strict, port, name, out)
     alive(t)
+
+
+# ---- T9: floods of records and messages ----
+
+TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+
+def forged(t, version, make, n):
+    """n times what `make` makes of an open session."""
+    c = Forger(t.lab.client, GW4, version)
+    return c, (make(c) for _ in range(n))
+
+
+def raw(t, pieces, **kw):
+    return Raw(t.lab.client, GW4, **kw), pieces
+
+
+def octets_and_empties(c):
+    return b"".join(c.seal(DATA) for _ in range(30)) + c.seal(DATA, b"x")
+
+
+def floods(t):
+    """name: (a way to begin it, cause in the log, most octets that it may take)"""
+    crumbs = [record(HANDSHAKE, bytes([b])) for b in hello()]
+    endless = [b"\x16\x03\x01\x40\0\x01\0\xff\xf0\x03\x03" + bytes(16378)] + \
+        [record(HANDSHAKE, bytes(16384)) for _ in range(64)]
+    ways = {}
+    for v, name in ((TLS12, "1.2"), (TLS13, "1.3")):
+        ways[f"empty records, {name}"] = (
+            lambda v=v: forged(t, v, lambda c: c.seal(DATA), 20000), "idle", 1 << 18)
+        ways[f"an octet a record, {name}"] = (
+            lambda v=v: forged(t, v, lambda c: c.seal(DATA, b"x"), 20000), "records", 1 << 19)
+        ways[f"empty records between octets, {name}"] = (
+            lambda v=v: forged(t, v, octets_and_empties, 2000), "records", 1 << 19)
+    ways["attempts to renegotiate"] = (
+        lambda: forged(t, TLS12, lambda c: c.seal(HANDSHAKE, b"\1\0\0\x28" + b"\3" * 40), 20000),
+        "renegotiation", 1 << 18)
+    ways["warning alerts"] = (
+        lambda: forged(t, TLS12, lambda c: c.seal(ALERT, b"\1\x5a"), 20000), "alerts", 1 << 18)
+    ways["warning alerts between octets"] = (
+        lambda: forged(t, TLS12, lambda c: c.seal(ALERT, b"\1\x5a") + c.seal(DATA, b"x"), 20000),
+        "alerts", 1 << 18)
+    ways["key updates"] = (lambda: forged(t, TLS13, Forger.key_update, 20000), "key_update", 1 << 18)
+    ways["change_cipher_spec"] = (
+        lambda: forged(t, TLS13, lambda c: record(20, b"\1"), 20000), None, 1 << 18)
+    ways["a hello without end"] = (lambda: raw(t, endless), "hello", 1 << 20)
+    ways["a hello in crumbs"] = (lambda: raw(t, crumbs * 40), "handshake", 1 << 18)
+    ways["a hello in crumbs behind STARTTLS"] = (
+        lambda: raw(t, crumbs * 40, port=25, starttls=True), "handshake", 1 << 18)
+    return ways
+
+
+def flood(begin):
+    """(octets until the gateway ended it, whether it did)"""
+    c, pieces = begin()
+    try:
+        for piece in pieces:
+            c.put(piece)
+        over = c.ends()
+    except Gone:
+        over = True
+    c.close()
+    return c.sent, over
+
+
+@case(timeout=120)
+def T9_floods_inside_tls_end_and_mail_goes_on(t):
+    """Four at a time, while somebody sends mail."""
+    t.scripted()
+    for name, (begin, cause, most) in floods(t).items():
+        before = t.gw.log().count(f"tls_flood={cause}")
+        got = []
+        ts = [threading.Thread(target=lambda begin=begin, got=got: got.append(flood(begin)))
+              for _ in range(4)]
+        for th in ts:
+            th.start()
+        began = time.monotonic()
+        alive(t)
+        took = time.monotonic() - began
+        for th in ts:
+            th.join(30)
+        assert len(got) == 4 and all(over for _, over in got), (name, got)
+        # What is in flight when the gateway ends it counts too.
+        assert all(sent <= most for sent, _ in got), (name, got)
+        assert took < 5, (name, took)
+        if cause:
+            assert wait_for(lambda: t.gw.log().count(f"tls_flood={cause}") >= before + 4, 10, 0.1), \
+                (name, t.gw.log()[-2000:])
+        t.note(f"{name}: ended after {max(s for s, _ in got)} octets at most; "
+               f"a mail meanwhile took {took * 1000:.0f} ms")
+    alive(t)
+
+
+@case(timeout=60)
+def T9_what_real_clients_do_is_no_flood(t):
+    """Lines flushed one by one, a few key updates, large and cut hellos: all welcome."""
+    h = t.scripted()
+    body = b"Subject: lines\r\n\r\n" + b"short\r\n\r\n" * 3000
+    for version in (TLS12, TLS13):
+        c = Forger(t.lab.client, GW4, version)
+        lines = [b"EHLO x\r\n", b"MAIL FROM:<a@example.com>\r\n", b"RCPT TO:<b@example.org>\r\n",
+                 b"DATA\r\n"]
+        for ln in lines:
+            if version == TLS13:
+                c.put(c.key_update())
+            # As a 1/n-1 split does.
+            c.ask(c.seal(DATA, ln[:1]) + c.seal(DATA, ln[1:]))
+        for ln in body.splitlines(keepends=True):
+            c.put(c.seal(DATA, ln))
+        n = len(h.complete())
+        c.put(c.seal(DATA, b".\r\n"))
+        assert wait_for(lambda n=n: len(h.complete()) > n, 20, 0.05), t.gw.log()[-1000:]
+        with contextlib.suppress(Gone):
+            c.put(c.seal(DATA, b"QUIT\r\n"))
+            assert c.ends()
+        c.close()
+    assert "tls_flood" not in t.gw.log()
 
 
 # ---- T18: resumption across policies ----

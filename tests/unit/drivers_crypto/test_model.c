@@ -302,25 +302,26 @@ Test(model, ecdsa_has_all_that_a_device_needs)
 {
 	static const char *const kinds[] = {"p256", "p384"};
 	struct rig *r = model_open();
+	unsigned short_ones = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct key *k = key_new(kinds[i]);
-		unsigned order = k->nums.bits / 8, short_ones = 0;
+		unsigned order = k->nums.bits / 8;
 
 		cr_assert(r->drv->can(
 			r->b, PST_OP_ECDSA_SIGN, PST_FORM_ECDSA_SIGN, k->nums.group, k->nums.bits));
 		cr_assert(key_add(r, k));
 		cr_expect_eq(model.sessions, KIT_LANES);
 		/* Numbers with leading zeros come one in 128. */
-		for (unsigned round = 0; round < 20; round++)
+		for (unsigned round = 0; round < 16; round++)
 			short_ones += sign(r, k, 64, order);
-		cr_expect_gt(short_ones, 0);
 		for (unsigned n = 1; n <= 64; n += 9)
 			sign(r, k, 2, n);
 		key_del(r, k);
 		cr_expect_eq(model.sessions, 0);
 		key_free(k);
 	}
+	cr_expect_gt(short_ones, 0);
 	rig_close(r);
 }
 

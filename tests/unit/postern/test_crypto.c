@@ -70,7 +70,8 @@ static const struct {
 	{", 'crypto_forbid': ['lcor', 'fault', 'named']", "", "/models/box/crypto_forbid/0 ",
 		"no crypto driver \"lcor\""},
 	{", 'crypto_require': 'lcore'", "'backends': {'a': {'driver': 'lcore'}}", "", ""},
-	{", 'crypto_require': 'named'", "'named': {'engine': 'e'}", "", ""},
+	{", 'crypto_require': 'named'", "'named': {'engine': 'e'}", "/crypto/named ",
+		"not yet available"},
 	{", 'crypto_require': 'q'", "'backends': {'a': {'driver': 'q'}}",
 		"/models/box/crypto_require " B "a/driver ", "no crypto driver \"q\""},
 };
@@ -132,7 +133,7 @@ Test(crypto, the_engine_has_the_back_ends_of_the_configuration_in_its_order)
 		"'backends': {'a': {'driver': 'sync', 'depth': 9}, 'b': {'driver': 'fault', "
 		"'around': 'a', 'options': {'seed': '3'}}}");
 	char err[512] = "";
-	struct pst_engine *e = crypto_engine_new(c, NULL, 4, true, err, sizeof(err));
+	struct pst_engine *e = crypto_engine_new(c, NULL, 4, true, NULL, err, sizeof(err));
 
 	cr_assert_not_null(e, "%s", err);
 	cr_assert_eq(pst_engine_nbackends(e), 2);
@@ -151,7 +152,7 @@ Test(crypto, without_a_section_there_is_an_engine_that_gives_nothing_away)
 {
 	struct pst_config *c = parse("", "");
 	char err[512] = "";
-	struct pst_engine *e = crypto_engine_new(c, NULL, 4, true, err, sizeof(err));
+	struct pst_engine *e = crypto_engine_new(c, NULL, 4, true, NULL, err, sizeof(err));
 
 	cr_assert_not_null(e, "%s", err);
 	cr_expect_eq(pst_engine_nbackends(e), 0);

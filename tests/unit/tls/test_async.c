@@ -445,7 +445,7 @@ Test(async, a_breaker_opens_after_failures_in_a_row_and_closes_when_a_probe_succ
 	/* Everything to the CPU from now on: nothing is asked of it any more. */
 	t = r.conf.tuning;
 	for (unsigned k = 0; k < PST_OP_KINDS; k++)
-		t.routes[k][0] = 0;
+		t.nroutes[k] = 0;
 	cr_assert_eq(pst_engine_tune(r.e, &t), PST_OK);
 	rig_poll(&r);
 	cr_expect_not(pst_lane_async());
@@ -463,6 +463,8 @@ Test(async, routes_that_lead_nowhere_are_refused)
 	r.conf.tuning.routes[PST_OP_DERIVE][0] = 2;
 	cr_expect_null(pst_engine_new(&r.conf, err, sizeof(err)));
 	cr_expect_str_eq(err, "routes that lead nowhere, or a limit of 0");
+	r.conf.tuning.routes[PST_OP_DERIVE][0] = 0; /* "drill" has it */
+	cr_expect_null(pst_engine_new(&r.conf, err, sizeof(err)));
 	r.conf.tuning.routes[PST_OP_DERIVE][0] = 1;
 	r.conf.backends[1].around = "gpu";
 	cr_expect_null(pst_engine_new(&r.conf, err, sizeof(err)));
