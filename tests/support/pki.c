@@ -86,9 +86,12 @@ pki_cert(const struct pki_spec *s)
 	ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
 	X509_gmtime_adj(X509_getm_notBefore(x), (dated ? s->from_days : -1) * 86400l);
 	X509_gmtime_adj(X509_getm_notAfter(x), (dated ? s->to_days : 30) * 86400l);
-	name = X509_get_subject_name(x);
-	NEED(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)s->cn,
-		s->cn_len != 0 ? (int)s->cn_len : -1, -1, 0));
+	name = X509_NAME_new();
+	NEED(name != NULL &&
+		X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)s->cn,
+			s->cn_len != 0 ? (int)s->cn_len : -1, -1, 0));
+	X509_set_subject_name(x, name);
+	X509_NAME_free(name);
 	X509_set_issuer_name(x, X509_get_subject_name(issuer));
 	NEED(X509_set_pubkey(x, s->key) == 1);
 	add_ext(x, issuer, NID_basic_constraints, basic_constraints(s));
