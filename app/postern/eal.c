@@ -155,6 +155,7 @@ crypto_args(const struct pst_config *cfg, bool *pci, char *err, size_t errlen)
 
 /* ---- cores and memory ---- */
 
+/* Cores to choose from. */
 struct cores {
 	cpu_set_t may;              /* what this process may use */
 	unsigned n, c[CPU_SETSIZE]; /* the same as a list */
@@ -172,6 +173,13 @@ find_cores(struct cores *cs)
 		if (CPU_ISSET(c, &cs->may))
 			cs->c[cs->n++] = c;
 	return cs->n > 0;
+}
+
+/* The k-th, from the first one again when there are no more. */
+static unsigned
+choose(const struct cores *cs, unsigned k)
+{
+	return cs->n > 0 ? cs->c[k % cs->n] : 0;
 }
 
 static enum pst_rc
@@ -201,15 +209,16 @@ core_args(const struct pst_config *cfg, char *err, size_t errlen)
 
 	if (!find_cores(&cs))
 		return PST_INVAL;
-	rc = put_lcore(&cs, 0, dp->main_core >= 0 ? (unsigned)dp->main_core : cs.c[0], err, errlen);
+	rc = put_lcore(
+		&cs, 0, dp->main_core >= 0 ? (unsigned)dp->main_core : choose(&cs, 0), err, errlen);
 	at = cs.n > dp->workers ? 1 : 0;
 	for (unsigned w = 0; w < dp->workers && rc == PST_OK; w++, at++)
 		rc = put_lcore(&cs, eal_worker_lcore(w),
-			dp->ncores > 0 ? dp->cores[w] : cs.c[at % cs.n], err, errlen);
+			dp->ncores > 0 ? dp->cores[w] : choose(&cs, at), err, errlen);
 	for (unsigned i = 0; i < ncrypto && rc == PST_OK; i++) {
 		int core = crypto_core(cfg, i);
 		rc = put_lcore(&cs, eal_worker_lcore(dp->workers + i),
-			core >= 0 ? (unsigned)core : cs.c[at++ % cs.n], err, errlen);
+			core >= 0 ? (unsigned)core : choose(&cs, at++), err, errlen);
 	}
 	if (rc != PST_OK)
 		return rc;
