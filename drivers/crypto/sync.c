@@ -2,11 +2,13 @@
 /*
  * The thread that asks is the thread that works: submit runs each operation, reap hands it
  * back. The engine runs what is routed here inside the handshake; the other use is as the
- * reference in tests, and as what `fault` wraps.
+ * reference in tests, and as what `fault` wraps. With the option typed=1 it takes typed
+ * operations alone, as a device does.
  */
 #include "soft.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct lane {
 	_Alignas(CACHE_LINE) struct soft *soft;
@@ -19,12 +21,21 @@ struct pst_backend {
 	struct pst_cryptodrv_conf conf;
 	struct soft **soft; /* of all lanes, as soft_key_new wants it */
 	struct lane *lanes;
+	bool typed; /* alone */
 };
+
+static bool
+is_typed(const struct pst_cryptodrv_conf *conf)
+{
+	const char *v = cryptodrv_opt(conf, "typed");
+
+	return v != NULL && strcmp(v, "1") == 0;
+}
 
 static enum pst_rc
 sync_check(const struct pst_cryptodrv_conf *conf, char *err, size_t errlen)
 {
-	static const char *const known[] = {NULL};
+	static const char *const known[] = {"typed", NULL};
 
 	return cryptodrv_check_opts(conf, known, err, errlen);
 }
@@ -60,6 +71,7 @@ sync_open(const struct pst_cryptodrv_conf *conf, const struct pst_cryptodrv_env 
 
 	if (b != NULL) {
 		b->conf = *conf;
+		b->typed = is_typed(conf);
 		b->soft = calloc(conf->nlanes, sizeof(*b->soft));
 		b->lanes = cryptodrv_zalloc(conf->nlanes * sizeof(*b->lanes));
 		ok = b->soft != NULL && b->lanes != NULL;
@@ -79,7 +91,7 @@ static bool
 sync_can(const struct pst_backend *b, enum pst_op_kind kind, enum pst_op_form form,
 	enum pst_op_group group, unsigned bits)
 {
-	return soft_can(form, group, bits);
+	return !(b->typed && form == PST_FORM_CALL) && soft_can(form, group, bits);
 }
 
 static bool
@@ -141,7 +153,7 @@ sync_stats(const struct pst_backend *b, struct pst_cryptodrv_stats *out)
 
 const struct pst_cryptodrv cryptodrv_sync = {
 	.name = "sync",
-	.options = "",
+	.options = "typed",
 	.inline_ = true,
 	.check = sync_check,
 	.open = sync_open,

@@ -207,6 +207,25 @@ pst_key_rsa_check(const struct pst_engine_key *k, const uint8_t *in, const uint8
 	return ok;
 }
 
+/* To the back-ends that need its numbers: who runs calls does without. False: nobody took it. */
+static bool
+offer(struct pst_engine *e, struct pst_op_key *k)
+{
+	enum pst_op_kind kind = k->form == PST_FORM_RSA_PRIV ? PST_OP_RSA_SIGN : PST_OP_ECDSA_SIGN;
+	bool taken = false;
+
+	for (unsigned i = 0; i < e->nbackends; i++) {
+		const struct pst_cryptodrv *drv = e->backends[i].conf.drv;
+		struct pst_backend *b = e->backends[i].b;
+
+		if (drv->can(b, kind, PST_FORM_CALL, k->group, k->bits) ||
+			!drv->can(b, kind, k->form, k->group, k->bits))
+			continue;
+		taken |= drv->key_add == NULL || drv->key_add(b, k);
+	}
+	return taken;
+}
+
 /* The entry of that key, new if need be. NULL: its operations stay opaque. */
 static struct pst_engine_key *
 shared_get(struct pst_engine *e, const EVP_PKEY *pkey)
@@ -222,15 +241,13 @@ shared_get(struct pst_engine *e, const EVP_PKEY *pkey)
 	TAILQ_FOREACH (have, &e->keys, link)
 		if (same_key(&have->op, &k->op))
 			break;
-	if (have == NULL) {
-		for (unsigned i = 0; i < e->nbackends; i++)
-			if (e->backends[i].conf.drv->key_add != NULL)
-				(void)e->backends[i].conf.drv->key_add(e->backends[i].b, &k->op);
+	if (have == NULL && offer(e, &k->op)) {
 		TAILQ_INSERT_TAIL(&e->keys, k, link);
 		have = k;
 		k = NULL;
 	}
-	have->refs++;
+	if (have != NULL)
+		have->refs++;
 	pthread_mutex_unlock(&e->lock);
 	if (k != NULL)
 		shared_free(e, k);

@@ -92,11 +92,12 @@ pst_lane_route(struct pst_lane *l, const struct pst_ask *a, enum pst_op_form *fo
 		const struct pst_cryptodrv *drv = l->e->backends[which].conf.drv;
 		const struct pst_backend *b = l->e->backends[which].b;
 
-		if (a->key != NULL && (drv->key_add == NULL || a->key->priv[which] != NULL) &&
-			drv->can(b, a->kind, a->form, a->group, a->bits))
-			*form = a->form;
-		else if (drv->can(b, a->kind, PST_FORM_CALL, a->group, a->bits))
+		/* As a call if it can run one: its padding and its check of RSA go with it. */
+		if (drv->can(b, a->kind, PST_FORM_CALL, a->group, a->bits))
 			*form = PST_FORM_CALL;
+		else if (a->key != NULL && (drv->key_add == NULL || a->key->priv[which] != NULL) &&
+			 drv->can(b, a->kind, a->form, a->group, a->bits))
+			*form = a->form;
 		else
 			continue;
 		if (drv->inline_)

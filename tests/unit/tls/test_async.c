@@ -303,13 +303,18 @@ typed(const char *kind, uint16_t version)
 	struct crowd *c;
 
 	rig_init(&r, NULL, 0);
+	r.conf.backends[0].conf.opts[0] = (struct pst_cryptodrv_opt){"typed", "1"};
+	r.conf.backends[0].conf.nopts = 1;
 	rig_start(&r);
 	c = crowd_new(&r, 8, key);
 	c->proto.cconf.max_version = version;
 	pair_contexts(&c->proto);
 	run(c);
 	cr_expect_eq(c->finished, 8, "%s, %x: %u", kind, version, c->finished);
-	/* Signed by numbers: what the provider itself would have done was never called. */
+	/* Signed by numbers, and nothing else went there: all else is a call. */
+	cr_expect_eq(stats(&r).c.submitted, 8);
+	cr_expect_eq(
+		stats(&r).offloaded[PST_OP_RSA_SIGN] + stats(&r).offloaded[PST_OP_ECDSA_SIGN], 8);
 	cr_expect_eq(stats(&r).c.redone, 0);
 	cr_expect_eq(stats(&r).c.bad_results, 0);
 	crowd_free(c);
@@ -328,7 +333,7 @@ Test(async, a_typed_operation_makes_signatures_that_verify)
 }
 
 static void
-fault_class(const char *name, const char *permille)
+fault_class(const char *name, const char *permille, bool typed)
 {
 	const struct pst_cryptodrv_opt opts[] = {{"seed", "7"}, {name, permille}, {"lost_ms", "40"},
 		{"stall_us", "3000"}, {"delay_us", "3000"}};
@@ -339,18 +344,23 @@ fault_class(const char *name, const char *permille)
 	rig_init(&r, opts, PST_COUNT(opts));
 	if (strcmp(name, "drop") == 0 || strcmp(name, "late") == 0)
 		r.conf.tuning.deadline_us = SOON / 1000;
+	r.conf.backends[0].conf.opts[0] = (struct pst_cryptodrv_opt){"typed", "1"};
+	r.conf.backends[0].conf.nopts = typed;
 	rig_start(&r);
-	c = crowd_new(&r, how_many(), NULL);
+	c = crowd_new(&r, how_many() / (typed ? 4 : 1), typed ? pair_pki()->rsa : NULL);
 	run(c);
 	while (i < PST_FAULT_NONE && strcmp(pst_fault_names[i], name) != 0)
 		i++;
 	cr_assert_lt(i, PST_FAULT_NONE);
 	cr_expect_gt(pst_fault_count(r.e->backends[1].b, i), 0, "%s never happened", name);
 	/* What was only late, lost or refused is done inline; what is wrong ends in an alert. */
-	if (strcmp(name, "wrong") != 0)
+	if (typed || strcmp(name, "wrong") != 0)
 		cr_expect_eq(c->alerted, 0, "%s: %u alerted", name, c->alerted);
 	else
 		cr_expect_gt(c->finished, 0);
+	/* An RSA signature is verified before it leaves: a faulty one would give away the key. */
+	if (typed && strcmp(name, "wrong") == 0)
+		cr_expect_eq(stats(&r).c.bad_results, pst_fault_count(r.e->backends[1].b, i));
 	crowd_free(c);
 	rig_fini(&r);
 }
@@ -358,7 +368,11 @@ fault_class(const char *name, const char *permille)
 #define FAULT(name, permille)                                                                      \
 	Test(async, connections_survive_a_back_end_with_##name, .timeout = 3000)                   \
 	{                                                                                          \
-		fault_class(#name, permille);                                                      \
+		fault_class(#name, permille, false);                                               \
+	}                                                                                          \
+	Test(async, connections_survive_a_device_with_##name, .timeout = 3000)                     \
+	{                                                                                          \
+		fault_class(#name, permille, true);                                                \
 	}
 FAULT(stall, "50")
 FAULT(full, "300")
