@@ -28,7 +28,7 @@ struct pst_ask {
 /* Inline or by a back-end, pausing the handshake; call's answer, 0 when it was cancelled. */
 int pst_ask_run(const struct pst_ask *a);
 
-/* ---- the provider (provider.c, prov_sign.c, prov_kex.c) ---- */
+/* ---- the provider (provider.c, prov_sign.c, prov_kex.c, prov_kdf.c) ---- */
 
 #define PST_PROVIDER "postern"
 
@@ -45,6 +45,7 @@ const OSSL_DISPATCH *pst_prov_signature(const char *names, const OSSL_DISPATCH *
 const OSSL_DISPATCH *pst_prov_keyexch(const char *names, const OSSL_DISPATCH *in);
 const OSSL_DISPATCH *pst_prov_keymgmt(const char *names, const OSSL_DISPATCH *in);
 const OSSL_DISPATCH *pst_prov_asym_cipher(const char *names, const OSSL_DISPATCH *in);
+const OSSL_DISPATCH *pst_prov_kdf(const char *names, const OSSL_DISPATCH *in);
 const OSSL_DISPATCH *pst_prov_rand(const char *names, const OSSL_DISPATCH *in);
 
 /* Is `name` one of the colon-separated names? */

@@ -125,6 +125,7 @@ static const struct treatment {
 	bool (*keep)(const OSSL_ALGORITHM *a);
 	const OSSL_DISPATCH *(*wrap)(const char *names, const OSSL_DISPATCH *in);
 } treatments[] = {
+	{OSSL_OP_KDF, keep_all, pst_prov_kdf},
 	{OSSL_OP_RAND, keep_all, pst_prov_rand},
 	{OSSL_OP_KEYMGMT, keep_keymgmt, pst_prov_keymgmt},
 	{OSSL_OP_KEYEXCH, keep_keyexch, pst_prov_keyexch},
