@@ -87,7 +87,7 @@ static const struct pst_key crypto_keys[] = {
 		.kind = PST_KEY_OBJECT,
 		.type = &operations_type,
 		.help = "Which back-ends do which operations."},
-	{SECONDS("deadline", pst_config_crypto, deadline_ms, 1, 10000, 50),
+	{SECONDS("deadline", pst_config_crypto, deadline_ms, 1, 10000, 500),
 		.help = "Of one operation; after it the worker does it itself."},
 	{UINT("breaker_after", pst_config_crypto, tuning.breaker_after, 1, 1000000, 8),
 		.help = "Failures and missed deadlines in a row after which a worker leaves a "

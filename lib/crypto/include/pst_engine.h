@@ -41,7 +41,7 @@ struct pst_engine_tuning {
 	/* Indices of back-ends in order of preference; what none of them can do, runs inline. */
 	unsigned nroutes[PST_OP_KINDS];
 	uint8_t routes[PST_OP_KINDS][PST_ENGINE_BACKENDS];
-	uint32_t deadline_us;   /* 50 000: then the operation is redone inline */
+	uint32_t deadline_us;   /* 500 000: then the operation is redone inline */
 	uint32_t breaker_after; /* 8: failures and timeouts in a row that open the breaker */
 	uint32_t probe_ms;      /* 1 000: an open breaker lets one operation through so often */
 	/* An operation of these is not offloaded if it takes less than pausing for it: 0 is off. */

@@ -316,7 +316,7 @@ struct pst_config_crypto {
 	struct pst_config_crypto_named named;
 	/* These may change; `tuning` is what they come to. */
 	struct pst_config_crypto_order order[PST_OP_KINDS], usual; /* usual: "default" */
-	uint32_t deadline_ms;                                      /* 50 */
+	uint32_t deadline_ms;                                      /* 500 */
 	struct pst_engine_tuning tuning;
 };
 
