@@ -13,6 +13,15 @@
 
 static const struct pst_tickets_conf hourly = {.rotate = HOUR, .lifetime = 2 * HOUR};
 
+static struct pst_tickets *
+made(const struct pst_tickets_conf *conf, int64_t now)
+{
+	struct pst_tickets *t = pst_tickets_new(conf, now);
+
+	cr_assert_not_null(t);
+	return t;
+}
+
 /* The bytes of a set's key, to look for later. */
 static struct pst_ticket_key
 key_at(const struct pst_tickets *t, unsigned i)
@@ -43,8 +52,8 @@ place_of(const struct pst_tickets *t, const struct pst_ticket_key *k)
 static bool
 remains(const struct pst_tickets *t, const struct pst_ticket_key *k)
 {
-	return memmem(t, sizeof(*t), k->aes, sizeof(k->aes)) != NULL ||
-	       memmem(t, sizeof(*t), k->mac, sizeof(k->mac)) != NULL;
+	return t != NULL && (memmem(t, sizeof(*t), k->aes, sizeof(k->aes)) != NULL ||
+				    memmem(t, sizeof(*t), k->mac, sizeof(k->mac)) != NULL);
 }
 
 static enum pst_rc
@@ -71,7 +80,7 @@ configure(struct pst_tickets *t, const struct pst_tickets_conf *conf, int64_t no
 
 Test(tickets, a_key_encrypts_for_its_time_then_decrypts_for_a_lifetime_and_is_wiped)
 {
-	struct pst_tickets *t = pst_tickets_new(&hourly, 1000);
+	struct pst_tickets *t = made(&hourly, 1000);
 	struct pst_ticket_key first = key_at(t, 0), second = key_at(t, 1);
 
 	cr_expect_not(same_key(&first, &second));
@@ -94,7 +103,7 @@ Test(tickets, a_key_encrypts_for_its_time_then_decrypts_for_a_lifetime_and_is_wi
 
 Test(tickets, between_publication_and_retirement_the_set_of_before_is_whole)
 {
-	struct pst_tickets *t = pst_tickets_new(&hourly, 0);
+	struct pst_tickets *t = made(&hourly, 0);
 	const struct pst_ticket_set *seen = pst_tickets_set(t);
 	struct pst_ticket_set was = *seen;
 
@@ -108,7 +117,7 @@ Test(tickets, between_publication_and_retirement_the_set_of_before_is_whole)
 
 Test(tickets, a_clock_that_was_not_looked_at_for_days_costs_one_change)
 {
-	struct pst_tickets *t = pst_tickets_new(&hourly, 0);
+	struct pst_tickets *t = made(&hourly, 0);
 	struct pst_ticket_key first = key_at(t, 0);
 
 	/* It encrypted till now, so its tickets are good from now on. */
@@ -123,7 +132,7 @@ Test(tickets, a_clock_that_was_not_looked_at_for_days_costs_one_change)
 Test(tickets, all_keys_of_a_lifetime_have_a_place)
 {
 	struct pst_tickets_conf c = {.rotate = 60, .lifetime = 60 * PST_TICKETS_PER_LIFE};
-	struct pst_tickets *t = pst_tickets_new(&c, 0);
+	struct pst_tickets *t = made(&c, 0);
 	struct pst_ticket_key keys[200];
 
 	for (unsigned i = 0; i < PST_COUNT(keys); i++) {
@@ -138,7 +147,7 @@ Test(tickets, all_keys_of_a_lifetime_have_a_place)
 
 Test(tickets, another_schedule_counts_at_once_and_costs_no_key)
 {
-	struct pst_tickets *t = pst_tickets_new(&hourly, 0);
+	struct pst_tickets *t = made(&hourly, 0);
 	struct pst_tickets_conf c = hourly;
 	struct pst_ticket_key first = key_at(t, 0), second = key_at(t, 1);
 
@@ -190,7 +199,7 @@ file_key(char letter)
 
 Test(tickets, keys_of_a_file_take_over_and_own_ones_live_out)
 {
-	struct pst_tickets *t = pst_tickets_new(&hourly, 0);
+	struct pst_tickets *t = made(&hourly, 0);
 	struct pst_ticket_key own = key_at(t, 0), a = file_key('a'), b = file_key('b'),
 			      c = file_key('c');
 	struct pst_tickets_keys ab = file_keys("ab"), ca = file_keys("ca");
@@ -362,7 +371,7 @@ same_ticket(const SSL_SESSION *a, const SSL_SESSION *b)
 Test(tickets, a_ticket_under_an_older_key_is_taken_and_renewed)
 {
 	for (unsigned v = PST_TLS_1_2; v <= PST_TLS_1_3; v++) {
-		struct pst_tickets *t = pst_tickets_new(&hourly, 0);
+		struct pst_tickets *t = made(&hourly, 0);
 		struct pst_tls_ticket_use use;
 		SSL_SESSION *first, *second, *third;
 		bool resumed;
@@ -404,7 +413,7 @@ Test(tickets, a_ticket_under_an_older_key_is_taken_and_renewed)
 Test(tickets, a_ticket_of_one_worker_is_taken_by_another_that_sees_the_change_later)
 {
 	for (unsigned v = PST_TLS_1_2; v <= PST_TLS_1_3; v++) {
-		struct pst_tickets *t = pst_tickets_new(&hourly, 0);
+		struct pst_tickets *t = made(&hourly, 0);
 		struct pst_tickets *late = malloc(sizeof(*late));
 		struct pst_tls_ticket_use use;
 		SSL_SESSION *kept, *more;
@@ -450,9 +459,9 @@ Test(tickets, another_gateway_with_the_same_file_takes_them)
 			bool resumed;
 
 			conf.keys = &a;
-			here = pst_tickets_new(&conf, 0);
+			here = made(&conf, 0);
 			conf.keys = theirs[i];
-			there = pst_tickets_new(&conf, 0);
+			there = made(&conf, 0);
 			setup(&one, (uint16_t)v, here, 1);
 			setup(&two, (uint16_t)v, there, 1);
 			kept = visit(&one, NULL, -1, &resumed, &use);
@@ -472,7 +481,7 @@ Test(tickets, another_gateway_with_the_same_file_takes_them)
 Test(tickets, a_connection_may_have_more_or_fewer_than_its_profile)
 {
 	for (unsigned v = PST_TLS_1_2; v <= PST_TLS_1_3; v++) {
-		struct pst_tickets *t = pst_tickets_new(&hourly, 0);
+		struct pst_tickets *t = made(&hourly, 0);
 		struct pst_tls_ticket_use use;
 		SSL_SESSION *kept;
 		struct pair p;
