@@ -18,10 +18,10 @@
 #include <rte_mempool.h>
 #include <urcu-qsbr.h>
 
-#define BURST        64
-#define READY_BUDGET 64  /* connections run between two bursts: a handshake step is dear */
-#define STEPS        4   /* of handshakes in a turn; one of a next hop's counts twice */
-#define IDLE_TURNS   200 /* empty turns before the first sleep */
+#define BURST        32
+#define READY_BUDGET 16 /* connections run between two bursts: a handshake step is dear */
+#define STEPS        2  /* of handshakes in a turn; one of a next hop's counts twice */
+#define IDLE_TURNS   20 /* empty turns before a sleep: a poll of a kernel device is a system call */
 #define IDLE_MAX_NS  1000000ull
 #define FLUSH_MS     2000 /* for last FINs at the end */
 #define SLEEP_SAMPLE 16   /* one sleep in so many is weighed by the thread's clock */

@@ -225,8 +225,11 @@ crowd_new(struct rig *r, unsigned want, EVP_PKEY *key)
 static void
 crowd_free(struct crowd *c)
 {
-	for (unsigned i = 0; i < IN_FLIGHT; i++)
+	for (unsigned i = 0; i < IN_FLIGHT; i++) {
 		pair_hangup(&c->pairs[i]);
+		free(c->pairs[i].to_client.p);
+		free(c->pairs[i].to_server.p);
+	}
 	nothing_is_left(c->r);
 	pair_fini(&c->proto);
 	free(c);
