@@ -43,6 +43,7 @@ place_of(const struct pst_tickets *t, const struct pst_ticket_key *k)
 static bool
 remains(const struct pst_tickets *t, const struct pst_ticket_key *k)
 {
+	cr_assert_not_null(t);
 	return memmem(t, sizeof(*t), k->aes, sizeof(k->aes)) != NULL ||
 	       memmem(t, sizeof(*t), k->mac, sizeof(k->mac)) != NULL;
 }
