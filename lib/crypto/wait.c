@@ -81,9 +81,13 @@ settle(struct pst_lane *l, const struct pst_ask *a, struct pst_op *op)
 	bool ran = atomic_load(&op->state) == PST_OP_RUNNING;
 	int done = op->result == 1 ? 1 : ran ? 0 : -1;
 
-	if (done == 1 && op->form != PST_FORM_CALL && !a->take(a->arg, op)) {
-		pst_lane_bad_result(l, op->backend);
-		done = -1;
+	if (done == 1 && op->form != PST_FORM_CALL) {
+		if (a->take(a->arg, op)) {
+			pst_lane_good_result(l, op->backend);
+		} else {
+			pst_lane_bad_result(l, op->backend);
+			done = -1;
+		}
 	}
 	if (done == 0)
 		raise_error(op->error);

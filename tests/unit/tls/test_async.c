@@ -225,8 +225,11 @@ crowd_new(struct rig *r, unsigned want, EVP_PKEY *key)
 static void
 crowd_free(struct crowd *c)
 {
-	for (unsigned i = 0; i < IN_FLIGHT; i++)
+	for (unsigned i = 0; i < IN_FLIGHT; i++) {
 		pair_hangup(&c->pairs[i]);
+		free(c->pairs[i].to_client.p);
+		free(c->pairs[i].to_server.p);
+	}
 	nothing_is_left(c->r);
 	pair_fini(&c->proto);
 	free(c);
@@ -451,6 +454,47 @@ Test(async, a_breaker_opens_after_failures_in_a_row_and_closes_when_a_probe_succ
 	cr_expect_not(pst_lane_async());
 	crowd_free(c);
 	rig_fini(&r);
+}
+
+/* One after another: each failure must still count when the next result comes. */
+Test(async, a_breaker_opens_when_results_do_not_verify_and_a_cancelled_probe_does_not_jam_it)
+{
+	const struct pst_cryptodrv_opt opts[] = {{"wrong", "1000"}};
+	EVP_PKEY *key = pki_key("rsa2048");
+	struct rig r;
+	struct crowd *c;
+
+	rig_init(&r, opts, 1);
+	for (unsigned k = 0; k < PST_OP_KINDS; k++)
+		r.conf.tuning.nroutes[k] = k == PST_OP_RSA_SIGN;
+	r.conf.tuning.breaker_after = 3;
+	r.conf.tuning.probe_ms = 100000;
+	rig_start(&r);
+	c = crowd_new(&r, 0, key);
+	for (c->want = 1; c->want <= 6; c->want++)
+		run(c);
+	cr_expect_eq(c->finished, 6, "%u", c->finished);
+	cr_expect_eq(stats(&r).c.bad_results, 3, "%lu", stats(&r).c.bad_results);
+	cr_expect_eq(stats(&r).c.breaker_opened, 1);
+	cr_expect(stats(&r).backends[1].open);
+	/* The probe's connection goes away when its result is there and not judged yet. */
+	r.now += 200 * PST_NS_PER_SEC;
+	rig_poll(&r);
+	begin(c, &c->pairs[0]);
+	while (r.l->b[1].nout + r.l->b[1].npending == 0)
+		step(&c->pairs[0]);
+	cr_expect(r.l->b[1].probing);
+	while (pst_tls_paused(c->pairs[0].server.tls))
+		rig_poll(&r);
+	pair_hangup(&c->pairs[0]);
+	cr_expect_not(r.l->b[1].probing, "the next one is the probe");
+	c->want = 7;
+	c->begun = 6;
+	run(c);
+	cr_expect_eq(stats(&r).c.bad_results, 4, "it was asked again");
+	crowd_free(c);
+	rig_fini(&r);
+	EVP_PKEY_free(key);
 }
 
 Test(async, routes_that_lead_nowhere_are_refused)
