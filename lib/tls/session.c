@@ -184,6 +184,9 @@ leave(struct pst_tls *t, int ret)
 {
 	enum pst_rc rc = PST_PEER;
 
+	/* What lies in the queue when a call pauses would be taken for its failure. */
+	if (SSL_want_async(t->ssl) || SSL_want_async_job(t->ssl))
+		ERR_clear_error();
 	switch (SSL_get_error(t->ssl, ret)) {
 	case SSL_ERROR_NONE:
 		rc = PST_OK;

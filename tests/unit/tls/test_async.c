@@ -13,6 +13,7 @@
 #include <pst_cryptodrv_fault.h>
 #include <stdlib.h>
 #include <openssl/async.h>
+#include <openssl/err.h>
 
 #define IN_FLIGHT 24
 #define DEADLINE  (5 * PST_NS_PER_SEC) /* nobody is late because the machine is busy */
@@ -495,6 +496,34 @@ Test(async, a_breaker_opens_when_results_do_not_verify_and_a_cancelled_probe_doe
 	crowd_free(c);
 	rig_fini(&r);
 	EVP_PKEY_free(key);
+}
+
+static bool
+noisy_can(const struct pst_backend *b, enum pst_op_kind kind, enum pst_op_form form,
+	enum pst_op_group group, unsigned bits)
+{
+	ERR_raise(ERR_LIB_USER, ERR_R_OPERATION_FAIL);
+	return driver("fault")->can(b, kind, form, group, bits);
+}
+
+/* A search that found nothing, a driver that forgot to clean up: no failure of the handshake. */
+Test(async, an_error_left_in_the_queue_before_a_pause_fails_no_handshake)
+{
+	struct pst_cryptodrv noisy = *driver("fault");
+	struct rig r;
+	struct crowd *c;
+
+	rig_init(&r, NULL, 0);
+	noisy.can = noisy_can;
+	r.conf.jobs = 2; /* waiting for a job is another way to pause */
+	r.conf.backends[1].drv = &noisy;
+	rig_start(&r);
+	c = crowd_new(&r, 20, NULL);
+	run(c);
+	cr_expect_eq(c->finished, 20, "%u alerted", c->alerted);
+	cr_expect_gt(stats(&r).c.paused, 0);
+	crowd_free(c);
+	rig_fini(&r);
 }
 
 Test(async, routes_that_lead_nowhere_are_refused)
