@@ -69,6 +69,19 @@ slot_take(struct pst_crypto_key *k)
 	return done;
 }
 
+/* Tombs before an empty slot stand in nobody's way: else keys that come and go use all up. */
+static void
+slot_bury(unsigned i)
+{
+	atomic_store(&slots[i].keydata, TOMB);
+	if (atomic_load(&slots[(i + 1) % SLOTS].keydata) != NULL)
+		return;
+	for (; atomic_load(&slots[i].keydata) == TOMB; i = (i + SLOTS - 1) % SLOTS) {
+		atomic_store(&slots[i].keydata, NULL);
+		used--;
+	}
+}
+
 static void
 slot_give(const struct pst_crypto_key *k)
 {
@@ -76,7 +89,7 @@ slot_give(const struct pst_crypto_key *k)
 	for (unsigned i = slot_of(k->keydata), n = 0; n < SLOTS; i = (i + 1) % SLOTS, n++) {
 		if (atomic_load(&slots[i].keydata) != k->keydata)
 			continue;
-		atomic_store(&slots[i].keydata, TOMB);
+		slot_bury(i);
 		break;
 	}
 	pthread_mutex_unlock(&slots_lock);

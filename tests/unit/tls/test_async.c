@@ -526,6 +526,43 @@ Test(async, an_error_left_in_the_queue_before_a_pause_fails_no_handshake)
 	rig_fini(&r);
 }
 
+/* As many as the table has places: each reload brings new ones and takes the old. */
+Test(async, keys_that_come_and_go_leave_their_places)
+{
+	const unsigned n = 16384;
+	EVP_PKEY **keys = calloc(n, sizeof(*keys));
+	void **between = calloc(n, sizeof(*between)); /* so that addresses have no pattern */
+	unsigned unknown = 0;
+	struct rig r;
+	struct crowd *c;
+
+	cr_assert(keys != NULL && between != NULL);
+	rig_init(&r, NULL, 0);
+	rig_start(&r);
+	c = crowd_new(&r, 1, NULL);
+	for (unsigned i = 0; i < n; i++) { /* all live at once: at as many addresses */
+		struct pst_crypto_key *k;
+
+		between[i] = malloc(16 + i * 2654435761u % 4096);
+		keys[i] = EVP_PKEY_dup(c->proto.sconf.certs[0]->key);
+		cr_assert_not_null(keys[i]);
+		k = pst_crypto_key_new(c->proto.sc, keys[i]);
+		unknown += k == NULL;
+		pst_crypto_key_put(k);
+	}
+	cr_expect_eq(unknown, 0, "%u keys found no place", unknown);
+	for (unsigned i = 0; i < n; i++) {
+		EVP_PKEY_free(keys[i]);
+		free(between[i]);
+	}
+	free(keys);
+	free(between);
+	run(c);
+	cr_expect_eq(c->finished, 1);
+	crowd_free(c);
+	rig_fini(&r);
+}
+
 Test(async, routes_that_lead_nowhere_are_refused)
 {
 	struct pst_engine_tuning t;
