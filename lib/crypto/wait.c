@@ -27,10 +27,15 @@ pst_waiter_enter(struct pst_waiter *w)
 }
 
 void
-pst_waiter_leave(void)
+pst_waiter_leave(bool began)
 {
-	if (pst_lane_here != NULL)
-		pst_lane_here->current = NULL;
+	struct pst_lane *l = pst_lane_here;
+
+	if (l == NULL)
+		return;
+	/* Who waits for a job has begun none. */
+	l->c.jobs_started += began && l->current != NULL && l->current->at != WAITER_JOB;
+	l->current = NULL;
 }
 
 /* Who can wait, and how: NULL is nobody. */

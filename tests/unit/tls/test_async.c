@@ -407,6 +407,8 @@ Test(async, with_two_jobs_all_handshakes_finish)
 	run(c);
 	cr_expect_eq(c->finished, 100);
 	cr_expect_gt(stats(&r).c.no_job, 0);
+	/* Each side begins one before and one behind what it waits for from the other, or more. */
+	cr_expect_geq(stats(&r).c.jobs_started, 400, "%lu", stats(&r).c.jobs_started);
 	crowd_free(c);
 	rig_fini(&r);
 }
@@ -559,6 +561,49 @@ Test(async, keys_that_come_and_go_leave_their_places)
 	free(between);
 	run(c);
 	cr_expect_eq(c->finished, 1);
+	crowd_free(c);
+	rig_fini(&r);
+}
+
+static unsigned withdrawn;
+
+static void
+counted_key_del(struct pst_backend *b, struct pst_op_key *key)
+{
+	withdrawn++;
+	driver("sync")->key_del(b, key);
+}
+
+/* The thread of a lane is a worker's: pst_cryptodrv.h promises back-ends another one. */
+Test(async, a_key_is_never_withdrawn_by_a_worker)
+{
+	struct pst_cryptodrv counted = *driver("sync");
+	struct pst_crypto_key *k;
+	struct rig r;
+	struct crowd *c;
+
+	rig_init(&r, NULL, 0);
+	counted.key_del = counted_key_del;
+	r.conf.backends[0].drv = &counted;
+	rig_start(&r);
+	c = crowd_new(&r, 4, NULL);
+	run(c);
+	for (unsigned i = 0; i < IN_FLIGHT; i++)
+		pair_hangup(&c->pairs[i]);
+	k = pst_crypto_key_get(c->proto.sconf.certs[0]->known);
+	cr_assert_not_null(k);
+	pst_tls_ctx_put(c->proto.sctx);
+	c->proto.sctx = NULL;
+	pst_cert_free(c->proto.sconf.certs[0]);
+	c->proto.sconf.ncerts = 0;
+	pst_crypto_key_put(k); /* the last one */
+	cr_expect_eq(withdrawn, 0);
+	/* Its control thread makes another one. */
+	pst_lane_here = NULL;
+	c->proto.sconf.certs[0] = pair_cert(c->proto.sc, pair_pki()->rsa, "DNS:mx.example.com");
+	c->proto.sconf.ncerts = 1;
+	cr_expect_eq(withdrawn, 1, "%u", withdrawn);
+	pst_lane_here = r.l;
 	crowd_free(c);
 	rig_fini(&r);
 }
