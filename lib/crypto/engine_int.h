@@ -179,7 +179,8 @@ void pst_lane_queue(struct pst_lane *l, int backend, struct pst_op *op);
 void pst_lane_op_free(struct pst_lane *l, struct pst_op *op);
 /* Onto the ready list, from wherever it is. */
 void pst_waiter_ready(struct pst_lane *l, struct pst_waiter *w);
-/* A result that did not verify counts against the back-end. */
+/* The verdict on a typed result. One that did not verify counts against the back-end. */
+void pst_lane_good_result(struct pst_lane *l, unsigned backend);
 void pst_lane_bad_result(struct pst_lane *l, unsigned backend);
 
 /* ---- somebody else's pauses (named.c) ---- */

@@ -69,6 +69,19 @@ slot_take(struct pst_crypto_key *k)
 	return done;
 }
 
+/* Tombs before an empty slot stand in nobody's way: else keys that come and go use all up. */
+static void
+slot_bury(unsigned i)
+{
+	atomic_store(&slots[i].keydata, TOMB);
+	if (atomic_load(&slots[(i + 1) % SLOTS].keydata) != NULL)
+		return;
+	for (; atomic_load(&slots[i].keydata) == TOMB; i = (i + SLOTS - 1) % SLOTS) {
+		atomic_store(&slots[i].keydata, NULL);
+		used--;
+	}
+}
+
 static void
 slot_give(const struct pst_crypto_key *k)
 {
@@ -76,7 +89,7 @@ slot_give(const struct pst_crypto_key *k)
 	for (unsigned i = slot_of(k->keydata), n = 0; n < SLOTS; i = (i + 1) % SLOTS, n++) {
 		if (atomic_load(&slots[i].keydata) != k->keydata)
 			continue;
-		atomic_store(&slots[i].keydata, TOMB);
+		slot_bury(i);
 		break;
 	}
 	pthread_mutex_unlock(&slots_lock);
@@ -226,12 +239,36 @@ offer(struct pst_engine *e, struct pst_op_key *k)
 	return taken;
 }
 
+/* Frees the dead that no operation is out with. */
+static void
+sweep(struct pst_engine *e)
+{
+	struct key_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct pst_engine_key *k, *next;
+
+	pthread_mutex_lock(&e->lock);
+	for (k = TAILQ_FIRST(&e->dead); k != NULL; k = next) {
+		next = TAILQ_NEXT(k, link);
+		if (atomic_load_explicit(&k->out, memory_order_acquire) != 0)
+			continue;
+		TAILQ_REMOVE(&e->dead, k, link);
+		TAILQ_INSERT_TAIL(&now, k, link);
+	}
+	pthread_mutex_unlock(&e->lock);
+	while ((k = TAILQ_FIRST(&now)) != NULL) {
+		TAILQ_REMOVE(&now, k, link);
+		shared_free(e, k);
+	}
+}
+
 /* The entry of that key, new if need be. NULL: its operations stay opaque. */
 static struct pst_engine_key *
 shared_get(struct pst_engine *e, const EVP_PKEY *pkey)
 {
 	struct pst_engine_key *k = calloc(1, sizeof(*k)), *have;
 
+	if (pst_lane_here == NULL)
+		sweep(e); /* what workers left */
 	if (k == NULL || !export_key(pkey, &k->op) || !prepare_check(k)) {
 		if (k != NULL)
 			shared_free(e, k);
@@ -269,28 +306,6 @@ pst_key_back(struct pst_op_key *k)
 		&pst_container_of(k, struct pst_engine_key, op)->out, 1, memory_order_release);
 }
 
-/* Frees the dead that no operation is out with. */
-static void
-sweep(struct pst_engine *e)
-{
-	struct key_list now = TAILQ_HEAD_INITIALIZER(now);
-	struct pst_engine_key *k, *next;
-
-	pthread_mutex_lock(&e->lock);
-	for (k = TAILQ_FIRST(&e->dead); k != NULL; k = next) {
-		next = TAILQ_NEXT(k, link);
-		if (atomic_load_explicit(&k->out, memory_order_acquire) != 0)
-			continue;
-		TAILQ_REMOVE(&e->dead, k, link);
-		TAILQ_INSERT_TAIL(&now, k, link);
-	}
-	pthread_mutex_unlock(&e->lock);
-	while ((k = TAILQ_FIRST(&now)) != NULL) {
-		TAILQ_REMOVE(&now, k, link);
-		shared_free(e, k);
-	}
-}
-
 void
 pst_keys_free(struct pst_engine *e)
 {
@@ -311,7 +326,12 @@ shared_put(struct pst_engine *e, struct pst_engine_key *k)
 		TAILQ_INSERT_TAIL(&e->dead, k, link);
 	}
 	pthread_mutex_unlock(&e->lock);
-	sweep(e);
+	/*
+	 * A worker comes here when the last to hold the key was a handshake that outlived its
+	 * connection. Back-ends know key_del from the control thread alone, which comes by later.
+	 */
+	if (pst_lane_here == NULL)
+		sweep(e);
 }
 
 /* ---- one context's ---- */

@@ -126,7 +126,6 @@ pst_lane_queue(struct pst_lane *l, int backend, struct pst_op *op)
 static void
 good(struct lane_backend *b)
 {
-	b->completed++;
 	b->failures = 0;
 	b->open = b->probing = false;
 }
@@ -144,6 +143,12 @@ bad(struct pst_lane *l, struct lane_backend *b)
 	b->open = true;
 	b->probe_ns = l->now + l->t.probe_ms * PST_NS_PER_MS;
 	l->c.breaker_opened++;
+}
+
+void
+pst_lane_good_result(struct pst_lane *l, unsigned backend)
+{
+	good(&l->b[backend]);
 }
 
 void
@@ -249,6 +254,7 @@ cancel_op(struct pst_lane *l, struct pst_op *op)
 	struct lane_backend *b = &l->b[op->backend];
 
 	if (op->result >= 0) {
+		b->probing = false; /* its result is never judged */
 		pst_lane_op_free(l, op);
 		return true;
 	}
@@ -352,7 +358,10 @@ complete(struct pst_lane *l, unsigned which, const struct pst_op_done *d)
 	b->nout--;
 	/* A call that ran and said no is no fault of who ran it. */
 	if (d->ok || state == PST_OP_RUNNING) {
-		good(b);
+		/* Numbers may be wrong: who asked for them says whether they are good (wait.c). */
+		if (op->form == PST_FORM_CALL)
+			good(b);
+		b->completed++;
 		l->c.completed++;
 		l->offloaded[op->kind]++;
 		l->wait_us_sum[op->kind] += (l->now - PST_MIN(op->submitted_ns, l->now)) / 1000;

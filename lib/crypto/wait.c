@@ -27,10 +27,15 @@ pst_waiter_enter(struct pst_waiter *w)
 }
 
 void
-pst_waiter_leave(void)
+pst_waiter_leave(bool began)
 {
-	if (pst_lane_here != NULL)
-		pst_lane_here->current = NULL;
+	struct pst_lane *l = pst_lane_here;
+
+	if (l == NULL)
+		return;
+	/* Who waits for a job has begun none. */
+	l->c.jobs_started += began && l->current != NULL && l->current->at != WAITER_JOB;
+	l->current = NULL;
 }
 
 /* Who can wait, and how: NULL is nobody. */
@@ -81,9 +86,13 @@ settle(struct pst_lane *l, const struct pst_ask *a, struct pst_op *op)
 	bool ran = atomic_load(&op->state) == PST_OP_RUNNING;
 	int done = op->result == 1 ? 1 : ran ? 0 : -1;
 
-	if (done == 1 && op->form != PST_FORM_CALL && !a->take(a->arg, op)) {
-		pst_lane_bad_result(l, op->backend);
-		done = -1;
+	if (done == 1 && op->form != PST_FORM_CALL) {
+		if (a->take(a->arg, op)) {
+			pst_lane_good_result(l, op->backend);
+		} else {
+			pst_lane_bad_result(l, op->backend);
+			done = -1;
+		}
 	}
 	if (done == 0)
 		raise_error(op->error);

@@ -140,7 +140,7 @@ unwind(struct pst_tls *t)
 		(void)SSL_do_handshake(t->ssl);
 		awaited = SSL_waiting_for_async(t->ssl) && pst_named_paused(&t->waiter);
 	}
-	pst_waiter_leave();
+	pst_waiter_leave(false);
 	ERR_clear_error();
 	return !awaited || pst_waiter_cancel(&t->waiter, bury);
 }
@@ -184,6 +184,9 @@ leave(struct pst_tls *t, int ret)
 {
 	enum pst_rc rc = PST_PEER;
 
+	/* What lies in the queue when a call pauses would be taken for its failure. */
+	if (SSL_want_async(t->ssl) || SSL_want_async_job(t->ssl))
+		ERR_clear_error();
 	switch (SSL_get_error(t->ssl, ret)) {
 	case SSL_ERROR_NONE:
 		rc = PST_OK;
@@ -247,6 +250,7 @@ enum pst_rc
 pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
 {
 	enum pst_rc rc;
+	bool job;
 
 	if (t->failed)
 		return PST_PEER;
@@ -255,10 +259,11 @@ pst_tls_handshake(struct pst_tls *t, struct pst_tls_io *io)
 	if (pst_tls_paused(t))
 		return PST_WANT_ASYNC;
 	t->started = true;
+	job = (SSL_get_mode(t->ssl) & SSL_MODE_ASYNC) != 0 && !SSL_waiting_for_async(t->ssl);
 	enter(t, io);
 	pst_waiter_enter(&t->waiter);
 	rc = leave(t, SSL_do_handshake(t->ssl));
-	pst_waiter_leave();
+	pst_waiter_leave(job);
 	if (rc == PST_OK)
 		rc = finish_handshake(t);
 	if (rc == PST_EOF) {

@@ -18,8 +18,7 @@
  * handshake hashes its whole key schedule. SHA-256 has instructions of its own where SHA-384 has
  * none: about a tenth of a server's handshake (docs/bench.md). Both are beyond any attack known.
  */
-#define SUITES                                                                                     \
-	"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define SUITES        "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define ECDHE_CIPHERS "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
 #define RSA_CIPHERS   "kRSA+AESGCM+AES128:kRSA+AESGCM:kRSA+AES"
 #define NO_CCM        ":-AESCCM:-AESCCM8"

@@ -104,9 +104,9 @@ struct pst_waiter {
 
 /* May handshakes of the calling thread pause? Then TLS asks OpenSSL for jobs. */
 bool pst_lane_async(void);
-/* Around each TLS call that may pause: w is who waits if it does. */
+/* Around each TLS call that may pause: w is who waits if it does; began: it was not paused. */
 void pst_waiter_enter(struct pst_waiter *w);
-void pst_waiter_leave(void);
+void pst_waiter_leave(bool began);
 /* Its operation is still out: do not call. */
 bool pst_waiter_busy(const struct pst_waiter *w);
 /* There was no free job: it becomes ready when there is one. */

@@ -13,6 +13,7 @@
 #include <pst_cryptodrv_fault.h>
 #include <stdlib.h>
 #include <openssl/async.h>
+#include <openssl/err.h>
 
 #define IN_FLIGHT 24
 #define DEADLINE  (5 * PST_NS_PER_SEC) /* nobody is late because the machine is busy */
@@ -420,6 +421,8 @@ Test(async, with_two_jobs_all_handshakes_finish)
 	run(c);
 	cr_expect_eq(c->finished, 100);
 	cr_expect_gt(stats(&r).c.no_job, 0);
+	/* Each side begins one before and one behind what it waits for from the other, or more. */
+	cr_expect_geq(stats(&r).c.jobs_started, 400, "%lu", stats(&r).c.jobs_started);
 	crowd_free(c);
 	rig_fini(&r);
 }
@@ -466,6 +469,155 @@ Test(async, a_breaker_opens_after_failures_in_a_row_and_closes_when_a_probe_succ
 	cr_assert_eq(pst_engine_tune(r.e, &t), PST_OK);
 	rig_poll(&r);
 	cr_expect_not(pst_lane_async());
+	crowd_free(c);
+	rig_fini(&r);
+}
+
+/* One after another: each failure must still count when the next result comes. */
+Test(async, a_breaker_opens_when_results_do_not_verify_and_a_cancelled_probe_does_not_jam_it)
+{
+	const struct pst_cryptodrv_opt opts[] = {{"wrong", "1000"}};
+	EVP_PKEY *key = pki_key("rsa2048");
+	struct rig r;
+	struct crowd *c;
+
+	rig_init(&r, opts, 1);
+	for (unsigned k = 0; k < PST_OP_KINDS; k++)
+		r.conf.tuning.nroutes[k] = k == PST_OP_RSA_SIGN;
+	r.conf.tuning.breaker_after = 3;
+	r.conf.tuning.probe_ms = 100000;
+	rig_start(&r);
+	c = crowd_new(&r, 0, key);
+	for (c->want = 1; c->want <= 6; c->want++)
+		run(c);
+	cr_expect_eq(c->finished, 6, "%u", c->finished);
+	cr_expect_eq(stats(&r).c.bad_results, 3, "%lu", stats(&r).c.bad_results);
+	cr_expect_eq(stats(&r).c.breaker_opened, 1);
+	cr_expect(stats(&r).backends[1].open);
+	/* The probe's connection goes away when its result is there and not judged yet. */
+	r.now += 200 * PST_NS_PER_SEC;
+	rig_poll(&r);
+	begin(c, &c->pairs[0]);
+	while (r.l->b[1].nout + r.l->b[1].npending == 0)
+		step(&c->pairs[0]);
+	cr_expect(r.l->b[1].probing);
+	while (pst_tls_paused(c->pairs[0].server.tls))
+		rig_poll(&r);
+	pair_hangup(&c->pairs[0]);
+	cr_expect_not(r.l->b[1].probing, "the next one is the probe");
+	c->want = 7;
+	c->begun = 6;
+	run(c);
+	cr_expect_eq(stats(&r).c.bad_results, 4, "it was asked again");
+	crowd_free(c);
+	rig_fini(&r);
+	EVP_PKEY_free(key);
+}
+
+static bool
+noisy_can(const struct pst_backend *b, enum pst_op_kind kind, enum pst_op_form form,
+	enum pst_op_group group, unsigned bits)
+{
+	ERR_raise(ERR_LIB_USER, ERR_R_OPERATION_FAIL);
+	return driver("fault")->can(b, kind, form, group, bits);
+}
+
+/* A search that found nothing, a driver that forgot to clean up: no failure of the handshake. */
+Test(async, an_error_left_in_the_queue_before_a_pause_fails_no_handshake)
+{
+	struct pst_cryptodrv noisy = *driver("fault");
+	struct rig r;
+	struct crowd *c;
+
+	rig_init(&r, NULL, 0);
+	noisy.can = noisy_can;
+	r.conf.jobs = 2; /* waiting for a job is another way to pause */
+	r.conf.backends[1].drv = &noisy;
+	rig_start(&r);
+	c = crowd_new(&r, 20, NULL);
+	run(c);
+	cr_expect_eq(c->finished, 20, "%u alerted", c->alerted);
+	cr_expect_gt(stats(&r).c.paused, 0);
+	crowd_free(c);
+	rig_fini(&r);
+}
+
+/* As many as the table has places: each reload brings new ones and takes the old. */
+Test(async, keys_that_come_and_go_leave_their_places)
+{
+	const unsigned n = 16384;
+	EVP_PKEY **keys = calloc(n, sizeof(*keys));
+	void **between = calloc(n, sizeof(*between)); /* so that addresses have no pattern */
+	unsigned unknown = 0;
+	struct rig r;
+	struct crowd *c;
+
+	cr_assert(keys != NULL && between != NULL);
+	rig_init(&r, NULL, 0);
+	rig_start(&r);
+	c = crowd_new(&r, 1, NULL);
+	for (unsigned i = 0; i < n; i++) { /* all live at once: at as many addresses */
+		struct pst_crypto_key *k;
+
+		between[i] = malloc(16 + i * 2654435761u % 4096);
+		keys[i] = EVP_PKEY_dup(c->proto.sconf.certs[0]->key);
+		cr_assert_not_null(keys[i]);
+		k = pst_crypto_key_new(c->proto.sc, keys[i]);
+		unknown += k == NULL;
+		pst_crypto_key_put(k);
+	}
+	cr_expect_eq(unknown, 0, "%u keys found no place", unknown);
+	for (unsigned i = 0; i < n; i++) {
+		EVP_PKEY_free(keys[i]);
+		free(between[i]);
+	}
+	free(keys);
+	free(between);
+	run(c);
+	cr_expect_eq(c->finished, 1);
+	crowd_free(c);
+	rig_fini(&r);
+}
+
+static unsigned withdrawn;
+
+static void
+counted_key_del(struct pst_backend *b, struct pst_op_key *key)
+{
+	withdrawn++;
+	driver("sync")->key_del(b, key);
+}
+
+/* The thread of a lane is a worker's: pst_cryptodrv.h promises back-ends another one. */
+Test(async, a_key_is_never_withdrawn_by_a_worker)
+{
+	struct pst_cryptodrv counted = *driver("sync");
+	struct pst_crypto_key *k;
+	struct rig r;
+	struct crowd *c;
+
+	rig_init(&r, NULL, 0);
+	counted.key_del = counted_key_del;
+	r.conf.backends[0].drv = &counted;
+	rig_start(&r);
+	c = crowd_new(&r, 4, NULL);
+	run(c);
+	for (unsigned i = 0; i < IN_FLIGHT; i++)
+		pair_hangup(&c->pairs[i]);
+	k = pst_crypto_key_get(c->proto.sconf.certs[0]->known);
+	cr_assert_not_null(k);
+	pst_tls_ctx_put(c->proto.sctx);
+	c->proto.sctx = NULL;
+	pst_cert_free(c->proto.sconf.certs[0]);
+	c->proto.sconf.ncerts = 0;
+	pst_crypto_key_put(k); /* the last one */
+	cr_expect_eq(withdrawn, 0);
+	/* Its control thread makes another one. */
+	pst_lane_here = NULL;
+	c->proto.sconf.certs[0] = pair_cert(c->proto.sc, pair_pki()->rsa, "DNS:mx.example.com");
+	c->proto.sconf.ncerts = 1;
+	cr_expect_eq(withdrawn, 1, "%u", withdrawn);
+	pst_lane_here = r.l;
 	crowd_free(c);
 	rig_fini(&r);
 }
