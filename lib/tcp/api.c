@@ -109,6 +109,16 @@ pst_tcp_peek(const struct pst_tcp_conn *c)
 	return pst_span(rte_pktmbuf_mtod(m, const void *), m->data_len);
 }
 
+unsigned
+pst_tcp_peek_runs(const struct pst_tcp_conn *c, struct pst_span *runs, unsigned max)
+{
+	unsigned n = 0;
+
+	for (const struct rte_mbuf *m = c->rxq.head; m != NULL && n < max; m = m->next)
+		runs[n++] = pst_span(rte_pktmbuf_mtod(m, const void *), m->data_len);
+	return n;
+}
+
 void
 pst_tcp_consume(struct pst_tcp_conn *c, size_t n)
 {
