@@ -334,13 +334,13 @@ client_leg(enum what what, bool begun)
 	as_good_as_new();
 }
 
-Test(async, a_client_may_do_anything_while_its_handshake_is_paused, .timeout = 120)
+Test(async, a_client_may_do_anything_while_its_handshake_is_paused)
 {
 	for (unsigned i = 0; i < WHATS; i++)
 		client_leg((enum what)i, false);
 }
 
-Test(async, a_client_may_do_anything_while_its_operation_is_being_run, .timeout = 120)
+Test(async, a_client_may_do_anything_while_its_operation_is_being_run)
 {
 	for (unsigned i = 0; i < WHATS; i++)
 		client_leg((enum what)i, true);
@@ -376,19 +376,19 @@ hop_leg(enum what what, bool begun)
 	as_good_as_new();
 }
 
-Test(async, a_next_hop_may_do_anything_while_its_handshake_is_paused, .timeout = 120)
+Test(async, a_next_hop_may_do_anything_while_its_handshake_is_paused)
 {
 	for (unsigned i = 0; i < WHATS; i++)
 		hop_leg((enum what)i, false);
 }
 
-Test(async, a_next_hop_may_do_anything_while_its_operation_is_being_run, .timeout = 120)
+Test(async, a_next_hop_may_do_anything_while_its_operation_is_being_run)
 {
 	for (unsigned i = 0; i < WHATS; i++)
 		hop_leg((enum what)i, true);
 }
 
-Test(async, a_client_that_leaves_takes_the_paused_handshake_of_its_hop_with_it, .timeout = 60)
+Test(async, a_client_that_leaves_takes_the_paused_handshake_of_its_hop_with_it)
 {
 	for (unsigned begun = 0; begun < 2; begun++) {
 		struct peer *c;
@@ -421,7 +421,7 @@ opens_soon(void *arg)
 }
 
 /* What the begun call works on, and where it is to be told, may not go before it ends. */
-Test(async, a_worker_that_ends_waits_for_calls_that_were_begun, .timeout = 60)
+Test(async, a_worker_that_ends_waits_for_calls_that_were_begun)
 {
 	struct peer *c = client_pauses(true);
 	pthread_t t;
@@ -439,7 +439,7 @@ Test(async, a_worker_that_ends_waits_for_calls_that_were_begun, .timeout = 60)
 
 /* ---- many at once ---- */
 
-Test(async, a_turn_takes_few_steps_and_who_must_wait_may_go_away, .init = setup, .timeout = 60)
+Test(async, a_turn_takes_few_steps_and_who_must_wait_may_go_away, .init = setup)
 {
 	struct peer *c[24];
 
@@ -497,7 +497,7 @@ flaky(void)
 	engine(&conf);
 }
 
-Test(async, behind_a_back_end_with_all_faults_every_mail_crosses, .init = flaky, .timeout = 120)
+Test(async, behind_a_back_end_with_all_faults_every_mail_crosses, .init = flaky)
 {
 	site_start(&s);
 	for (unsigned i = 0; i < 20; i++) {
