@@ -105,7 +105,8 @@ leg_handshake(struct shard *sh, struct leg *l)
 		if (pst_tcp_send_space(l->conn) == 0 || !step_granted(sh, l))
 			return PST_AGAIN;
 		rc = PST_SPEND(PST_LAYER_TLS, pst_tls_handshake(l->tls, &io));
-		if (wire_settle(l, &io) != PST_OK && (rc == PST_OK || rc == PST_AGAIN))
+		/* A flight may have begun before a pause: half of it lost is all of it lost. */
+		if (wire_settle(l, &io) != PST_OK && rc != PST_PEER && rc != PST_NOMEM)
 			return leg_fail(l, PST_NOMEM);
 		if (rc == PST_OK) {
 			l->handshaking = false;

@@ -45,6 +45,7 @@ struct site {
 	struct pst_engine *engine; /* set before site_start: freed by site_fini; or NULL */
 	uint64_t most_begun;       /* handshake steps that began as a job in one turn */
 	struct pst_config_certificate certificate;
+	const char *san; /* of the certificate; before site_tls */
 	struct pst_config_tls_profile profile;
 	struct pst_crypto *far_crypto;
 	struct pst_tls_ctx *far_client, *far_server;

@@ -10,7 +10,7 @@ static struct pst_cert *
 certificate(struct site *s)
 {
 	EVP_PKEY *key = pki_key("p256");
-	X509 *x = pki_cert(&(struct pki_spec){.cn = "gw.example", .key = key});
+	X509 *x = pki_cert(&(struct pki_spec){.cn = "gw.example", .san = s->san, .key = key});
 	const char *path = pki_path("site.pem");
 	struct pst_cert *cert = NULL;
 	char err[256];

@@ -11,22 +11,28 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <pst_cryptodrv_fault.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <rte_mbuf.h>
 
 static struct site s;
 
 /* ---- the gate ---- */
 
 #define DEPTH 256
+#define MBUFS 16384
 
 static struct {
 	struct pst_op_done held[DEPTH];
 	bool ran[DEPTH];
 	unsigned n;
 	atomic_bool shut;
-	bool begins; /* runs at once what it keeps */
+	bool begins;             /* runs at once what it keeps */
+	struct rte_mempool *dry; /* whose mbufs are all taken when a signature is asked for */
+	struct rte_mbuf *mbufs[MBUFS];
+	unsigned nmbufs;
 } gate;
 
 static struct pst_backend *
@@ -46,6 +52,11 @@ static bool
 gate_can(const struct pst_backend *b, enum pst_op_kind kind, enum pst_op_form form,
 	enum pst_op_group group, unsigned bits)
 {
+	struct rte_mbuf *m;
+
+	while (gate.dry != NULL && kind == PST_OP_ECDSA_SIGN && gate.nmbufs < MBUFS &&
+		(m = rte_pktmbuf_alloc(gate.dry)) != NULL)
+		gate.mbufs[gate.nmbufs++] = m;
 	return form == PST_FORM_CALL;
 }
 
@@ -110,16 +121,22 @@ engine(struct pst_engine_conf *conf)
 
 /* No operation is late: what ends a pause is the gate, or the leg's own deadline. */
 static void
-setup(void)
+paused_site(void)
 {
 	struct pst_engine_conf conf = {.nbackends = 1, .tuning.deadline_us = 1000000000};
 
-	site_init(&s);
 	site_tls(&s, PST_CONFIG_TLS_STARTTLS);
 	s.hops[0].nhosts = 1;
 	conf.backends[0] = (struct pst_engine_backend){
 		.drv = &gate_driver, .conf = {.name = "gate", .depth = DEPTH}};
 	engine(&conf);
+}
+
+static void
+setup(void)
+{
+	site_init(&s);
+	paused_site();
 }
 
 static const struct pst_cryptodrv *
@@ -344,6 +361,35 @@ Test(async, a_client_may_do_anything_while_its_operation_is_being_run)
 {
 	for (unsigned i = 0; i < WHATS; i++)
 		client_leg((enum what)i, true);
+}
+
+/* A certificate of several KiB leaves OpenSSL before the signature that follows it is there. */
+Test(async, a_flight_that_cannot_be_sent_before_a_pause_ends_the_session)
+{
+	static char san[8192];
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < 200; i++)
+		at += (unsigned)snprintf(san + at, sizeof(san) - at, "%sDNS:name%u.of.many.example",
+			i > 0 ? "," : "", i);
+	site_init(&s);
+	s.san = san;
+	paused_site();
+	site_start(&s);
+	gate.shut = true;
+	(void)begins_tls();
+	site_run(&s, 5);
+	cr_assert_eq(stats().jobs_in_use, 1);
+	gate.dry = pst_net_pool_data(s.sh->net);
+	gate.shut = false;
+	for (unsigned i = 0; i < 8; i++)
+		shard_turn(s.sh, s.now);
+	cr_assert(gate.nmbufs > 0 && gate.nmbufs < MBUFS, "%u", gate.nmbufs);
+	rte_pktmbuf_free_bulk(gate.mbufs, gate.nmbufs);
+	gate.dry = NULL;
+	site_run(&s, 5);
+	cr_expect_eq(s.sh->nsessions, 0, "its client would wait for what was lost");
+	as_good_as_new();
 }
 
 /* ---- the next hop's ---- */
