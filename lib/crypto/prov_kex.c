@@ -109,6 +109,7 @@ static struct {
 	OSSL_FUNC_keymgmt_gen_settable_params_fn *settable_params;
 	OSSL_FUNC_keymgmt_gen_fn *gen;
 	OSSL_FUNC_keymgmt_gen_cleanup_fn *cleanup;
+	OSSL_FUNC_keymgmt_free_fn *free;
 } inner_gen[GENS];
 
 /* What is generated is said at the beginning only: parameters alone are no work to pause for. */
@@ -199,7 +200,12 @@ gen(void *ctx, OSSL_CALLBACK *cb, void *cbarg)
 
 	if (!g->pair)
 		return call_gen(&d) == 1 ? d.key : NULL;
-	return pst_ask_run(&a) == 1 ? d.key : NULL;
+	if (pst_ask_run(&a) == 1)
+		return d.key;
+	/* It was made, but for a connection that went away meanwhile. */
+	if (d.key != NULL)
+		inner_gen[g->which].free(d.key);
+	return NULL;
 }
 
 static void
@@ -227,6 +233,7 @@ take_gen(unsigned i, const OSSL_DISPATCH *in)
 	inner_gen[i].gen = (OSSL_FUNC_keymgmt_gen_fn *)pst_prov_fn(in, OSSL_FUNC_KEYMGMT_GEN);
 	inner_gen[i].cleanup =
 		(OSSL_FUNC_keymgmt_gen_cleanup_fn *)pst_prov_fn(in, OSSL_FUNC_KEYMGMT_GEN_CLEANUP);
+	inner_gen[i].free = (OSSL_FUNC_keymgmt_free_fn *)pst_prov_fn(in, OSSL_FUNC_KEYMGMT_FREE);
 }
 
 const OSSL_DISPATCH *

@@ -165,18 +165,23 @@ add_port(struct pst_fabric *f, const struct pst_port_conf *pc, char *err, size_t
 }
 
 /*
- * "ring_mt_rts": a core that several workers share may preempt one of them inside the
- * pool's ring, and with plain multi-producer rings all others would spin until it is back.
+ * A core that several workers share may preempt one of them inside the pool: with plain
+ * multi-producer rings all others would spin until it is back. Neither of these makes them
+ * wait. A stack comes first: it gives out what was freed last and is still in the core's
+ * caches, where a ring walks through all of the pool's memory.
  */
 static struct rte_mempool *
 make_pool(unsigned id, unsigned worker, char kind, unsigned n, uint16_t room)
 {
+	static const char *const ops[] = {"lf_stack", "ring_mt_rts"};
+	unsigned cache = PST_MIN((unsigned)MBUF_CACHE, n / 4);
 	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *mp = NULL;
 
 	snprintf(name, sizeof(name), "pst%u_%c%u", id, kind, worker);
-	unsigned cache = PST_MIN((unsigned)MBUF_CACHE, n / 4);
-	return rte_pktmbuf_pool_create_by_ops(
-		name, n, cache, 0, room, SOCKET_ID_ANY, "ring_mt_rts");
+	for (unsigned i = 0; mp == NULL && i < PST_COUNT(ops); i++)
+		mp = rte_pktmbuf_pool_create_by_ops(name, n, cache, 0, room, SOCKET_ID_ANY, ops[i]);
+	return mp;
 }
 
 static enum pst_rc

@@ -37,11 +37,23 @@ leg_start_tls(struct leg *l, struct pst_tls_ctx *ctx, const struct pst_tls_expec
 	return PST_OK;
 }
 
+/* A record of 16 KiB in full segments of Ethernet lies in twelve runs: one call decrypts it. */
+#define LEG_RUNS 16
+
 static struct pst_tls_io
-wire_io(struct shard *sh, struct pst_span in)
+wire_out(struct shard *sh)
 {
-	return (struct pst_tls_io){
-		.in = in.p, .in_len = in.n, .out = sh->wire, .out_cap = SHARD_WIRE};
+	return (struct pst_tls_io){.out = sh->wire, .out_cap = SHARD_WIRE};
+}
+
+static struct pst_tls_io
+wire_io(struct shard *sh, const struct leg *l, struct pst_span runs[LEG_RUNS])
+{
+	struct pst_tls_io io = wire_out(sh);
+
+	io.more = runs;
+	io.nmore = pst_tcp_peek_runs(l->conn, runs, LEG_RUNS);
+	return io;
 }
 
 /* After any TLS call: what it used leaves TCP, what it made goes to TCP. */
@@ -96,8 +108,8 @@ enum pst_rc
 leg_handshake(struct shard *sh, struct leg *l)
 {
 	for (;;) {
-		struct pst_span in = pst_tcp_peek(l->conn);
-		struct pst_tls_io io = wire_io(sh, in);
+		struct pst_span runs[LEG_RUNS];
+		struct pst_tls_io io = wire_io(sh, l, runs);
 		enum pst_rc rc;
 
 		if (pst_tls_paused(l->tls))
@@ -105,7 +117,8 @@ leg_handshake(struct shard *sh, struct leg *l)
 		if (pst_tcp_send_space(l->conn) == 0 || !step_granted(sh, l))
 			return PST_AGAIN;
 		rc = PST_SPEND(PST_LAYER_TLS, pst_tls_handshake(l->tls, &io));
-		if (wire_settle(l, &io) != PST_OK && (rc == PST_OK || rc == PST_AGAIN))
+		/* A flight may have begun before a pause: half of it lost is all of it lost. */
+		if (wire_settle(l, &io) != PST_OK && rc != PST_PEER && rc != PST_NOMEM)
 			return leg_fail(l, PST_NOMEM);
 		if (rc == PST_OK) {
 			l->handshaking = false;
@@ -125,7 +138,8 @@ static enum pst_rc
 read_tls(struct shard *sh, struct leg *l, uint8_t *p, size_t cap, size_t *n)
 {
 	for (;;) {
-		struct pst_tls_io io = wire_io(sh, pst_tcp_peek(l->conn));
+		struct pst_span runs[LEG_RUNS];
+		struct pst_tls_io io = wire_io(sh, l, runs);
 		enum pst_rc rc;
 
 		/* A read may have to answer (KeyUpdate, alert): never read without room for it. */
@@ -241,7 +255,7 @@ leg_writable(struct leg *l)
 static enum pst_rc
 write_now(struct shard *sh, struct leg *l, const uint8_t *p, size_t n)
 {
-	struct pst_tls_io io = wire_io(sh, pst_span(NULL, 0));
+	struct pst_tls_io io = wire_out(sh);
 
 	if (!l->encrypted)
 		return PST_SPEND(PST_LAYER_TCP, pst_tcp_write(l->conn, p, n));
@@ -307,7 +321,7 @@ leg_close(struct shard *sh, struct leg *l)
 		return;
 	(void)leg_flush(sh, l); /* what does not fit is lost with the connection */
 	if (l->encrypted && !l->error && pst_tcp_send_space(l->conn) > 0) {
-		struct pst_tls_io io = wire_io(sh, pst_span(NULL, 0));
+		struct pst_tls_io io = wire_out(sh);
 
 		(void)PST_SPEND(PST_LAYER_TLS, pst_tls_shutdown(l->tls, &io));
 		if (io.out_len > 0)

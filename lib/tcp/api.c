@@ -109,6 +109,16 @@ pst_tcp_peek(const struct pst_tcp_conn *c)
 	return pst_span(rte_pktmbuf_mtod(m, const void *), m->data_len);
 }
 
+unsigned
+pst_tcp_peek_runs(const struct pst_tcp_conn *c, struct pst_span *runs, unsigned max)
+{
+	unsigned n = 0;
+
+	for (const struct rte_mbuf *m = c->rxq.head; m != NULL && n < max; m = m->next)
+		runs[n++] = pst_span(rte_pktmbuf_mtod(m, const void *), m->data_len);
+	return n;
+}
+
 void
 pst_tcp_consume(struct pst_tcp_conn *c, size_t n)
 {
@@ -146,6 +156,15 @@ pst_tcp_send_space(struct pst_tcp_conn *c)
 	return limit - c->txq.len;
 }
 
+/* Bytes from the end of what is written to the end of the segment that will carry them. */
+static uint32_t
+to_edge(const struct pst_tcp_conn *c)
+{
+	uint32_t off = c->snd_nxt - c->snd_una;
+
+	return c->mss - (c->txq.len > off ? (c->txq.len - off) % c->mss : 0);
+}
+
 enum pst_rc
 pst_tcp_write(struct pst_tcp_conn *c, const void *p, size_t n)
 {
@@ -155,7 +174,7 @@ pst_tcp_write(struct pst_tcp_conn *c, const void *p, size_t n)
 		return PST_OK;
 	if (pst_tcp_send_space(c) == 0)
 		return PST_AGAIN;
-	if (n > 1u << 29 || !mbq_write(&c->txq, c->t->data, p, (uint32_t)n)) {
+	if (n > 1u << 29 || !mbq_write(&c->txq, c->t->data, p, (uint32_t)n, to_edge(c), c->mss)) {
 		c->want_write = true;
 		conn_starve(c);
 		return PST_NOMEM;

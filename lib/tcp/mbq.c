@@ -154,26 +154,42 @@ mbq_add_received(struct mbq *q, struct rte_mbuf *m, struct rte_mempool *pool)
 	}
 }
 
-static void
-fill_tail(struct mbq *q, const uint8_t **p, uint32_t *n)
-{
-	uint32_t take;
+/* Where a write is cut: `edge` bytes before the end of a segment, and then every `step`. */
+struct cut {
+	uint32_t edge, step;
+	uint32_t whole; /* room of an empty mbuf */
+};
 
-	if (*n == 0 || q->tail == NULL || !RTE_MBUF_DIRECT(q->tail))
-		return;
-	/* Clones of the bytes before may be in flight; those behind them are still ours. */
-	take = PST_MIN((uint32_t)rte_pktmbuf_tailroom(q->tail), *n);
-	copy_to_tail(q, *p, take);
-	*p += take;
-	*n -= take;
+/*
+ * How many of n bytes go where there is room for so many; k moves on by them. A segment that
+ * would not fit whole is left to the next mbuf, unless it has begun or fits in none.
+ */
+static uint32_t
+cut_next(struct cut *k, uint32_t room, uint32_t n)
+{
+	uint32_t take = PST_MIN(room, n);
+
+	if (n > room && k->step <= k->whole) {
+		if (k->edge <= room)
+			take = k->edge + (room - k->edge) / k->step * k->step;
+		else if (k->edge == k->step)
+			take = 0;
+	}
+	k->edge = take < k->edge ? k->edge - take : k->step - (take - k->edge) % k->step;
+	return take;
 }
 
-/* Enough empty mbufs for n bytes, linked; NULL when the pool has not as many. */
-static struct rte_mbuf *
-alloc_room(struct rte_mempool *pool, uint32_t n)
+static uint32_t
+room_behind(const struct mbq *q)
 {
-	uint32_t room = (uint32_t)rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
-	uint32_t need = (n + room - 1) / room;
+	/* Clones of the bytes before may be in flight; those behind them are still ours. */
+	return q->tail != NULL && RTE_MBUF_DIRECT(q->tail) ? rte_pktmbuf_tailroom(q->tail) : 0;
+}
+
+/* So many empty mbufs, linked; NULL when the pool has not as many. */
+static struct rte_mbuf *
+alloc_empty(struct rte_mempool *pool, uint32_t need)
+{
 	struct rte_mbuf *head = NULL, *bulk[WRITE_BULK];
 
 	while (need > 0) {
@@ -192,21 +208,39 @@ alloc_room(struct rte_mempool *pool, uint32_t n)
 	return head;
 }
 
-bool
-mbq_write(struct mbq *q, struct rte_mempool *pool, const uint8_t *p, uint32_t n)
+/* How many of them n bytes need beyond the tail. */
+static uint32_t
+count_fresh(struct cut k, uint32_t room, uint32_t n)
 {
-	uint32_t room = q->tail != NULL ? rte_pktmbuf_tailroom(q->tail) : 0;
+	uint32_t need = 0;
+
+	for (n -= cut_next(&k, room, n); n > 0; need++)
+		n -= cut_next(&k, k.whole, n);
+	return need;
+}
+
+bool
+mbq_write(struct mbq *q, struct rte_mempool *pool, const uint8_t *p, uint32_t n, uint32_t edge,
+	uint32_t step)
+{
+	uint32_t whole = (uint32_t)rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+	struct cut k = {.edge = edge, .step = step, .whole = whole};
+	uint32_t room = room_behind(q), need = count_fresh(k, room, n), take;
 	struct rte_mbuf *fresh = NULL;
 
-	if (n > room && (fresh = alloc_room(pool, n - room)) == NULL)
+	if (need > 0 && (fresh = alloc_empty(pool, need)) == NULL)
 		return false;
-	fill_tail(q, &p, &n);
+	if ((take = cut_next(&k, room, n)) > 0)
+		copy_to_tail(q, p, take);
 	while (fresh != NULL) {
 		struct rte_mbuf *next = fresh->next;
 
 		fresh->next = NULL;
 		mbq_link(q, fresh);
-		fill_tail(q, &p, &n);
+		p += take;
+		n -= take;
+		take = cut_next(&k, whole, n);
+		copy_to_tail(q, p, take);
 		fresh = next;
 	}
 	return true;

@@ -31,8 +31,13 @@ void mbq_link(struct mbq *q, struct rte_mbuf *m);
 /* Appends received payload. Small pieces are copied together, so that a peer that
  * sends single bytes cannot pin a 2-KiB buffer with each. */
 void mbq_add_received(struct mbq *q, struct rte_mbuf *m, struct rte_mempool *pool);
-/* Copies n bytes in, filling the tail first. False, and nothing done, when the pool is empty. */
-bool mbq_write(struct mbq *q, struct rte_mempool *pool, const uint8_t *p, uint32_t n);
+/*
+ * Copies n bytes in, filling the tail first. False, and nothing done, when the pool is empty.
+ * A segment ends `edge` (1..step) bytes from here, and then every `step` bytes: as far as
+ * mbufs are large enough each lies in one of them, so that sending it takes one clone.
+ */
+bool mbq_write(struct mbq *q, struct rte_mempool *pool, const uint8_t *p, uint32_t n, uint32_t edge,
+	uint32_t step);
 void mbq_drop(struct mbq *q, uint32_t n); /* n <= len */
 void mbq_clear(struct mbq *q);
 

@@ -10,12 +10,44 @@
  */
 #include "tls_int.h"
 
+/* The run of input that comes next; n 0: there is no more. */
+static struct pst_span
+input_next(const struct pst_tls_io *io)
+{
+	size_t at = io->in_used;
+
+	if (at < io->in_len)
+		return pst_span(io->in + at, io->in_len - at);
+	at -= io->in_len;
+	for (unsigned i = 0; i < io->nmore; i++) {
+		if (at < io->more[i].n)
+			return pst_span(io->more[i].p + at, io->more[i].n - at);
+		at -= io->more[i].n;
+	}
+	return pst_span(NULL, 0);
+}
+
+static size_t
+input_take(struct pst_tls_io *io, uint8_t *p, size_t n)
+{
+	size_t done = 0;
+	struct pst_span s;
+
+	while (done < n && (s = input_next(io)).n > 0) {
+		size_t part = PST_MIN(n - done, s.n);
+
+		memcpy(p + done, s.p, part);
+		io->in_used += part;
+		done += part;
+	}
+	return done;
+}
+
 static int
 wire_read(BIO *b, char *p, size_t n, size_t *done)
 {
 	struct pst_tls *t = BIO_get_data(b);
 	struct pst_tls_io *io = t->io;
-	size_t have = io != NULL ? io->in_len - io->in_used : 0;
 
 	BIO_clear_retry_flags(b);
 	/* A flood stops here, within the call. */
@@ -23,15 +55,11 @@ wire_read(BIO *b, char *p, size_t n, size_t *done)
 		*done = n;
 		return 1;
 	}
-	if (t->budget.ended)
-		have = 0;
-	*done = PST_MIN(n, have);
+	*done = io != NULL && !t->budget.ended ? input_take(io, (uint8_t *)p, n) : 0;
 	if (*done == 0) {
 		BIO_set_retry_read(b);
 		return 0;
 	}
-	memcpy(p, io->in + io->in_used, *done);
-	io->in_used += *done;
 	pst_tls_flood_octets(t, *done);
 	return 1;
 }

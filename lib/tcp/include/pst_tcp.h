@@ -116,6 +116,8 @@ struct pst_endpoint pst_tcp_remote(const struct pst_tcp_conn *c);
 size_t pst_tcp_readable(const struct pst_tcp_conn *c);
 /* The first contiguous run of readable bytes; n 0 when none. Valid until consume or input. */
 struct pst_span pst_tcp_peek(const struct pst_tcp_conn *c);
+/* The first runs, at most max, in order; how many. Valid as long as what peek gives. */
+unsigned pst_tcp_peek_runs(const struct pst_tcp_conn *c, struct pst_span *runs, unsigned max);
 void pst_tcp_consume(struct pst_tcp_conn *c, size_t n); /* n <= readable, may span several peeks */
 bool pst_tcp_eof(const struct pst_tcp_conn *c); /* FIN received and everything before it consumed */
 

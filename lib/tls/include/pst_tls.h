@@ -99,7 +99,10 @@ void pst_tls_ctx_put(struct pst_tls_ctx *ctx);
 struct pst_tls_io {
 	const uint8_t *in;
 	size_t in_len;
-	size_t in_used;
+	const struct pst_span
+		*more; /* wire bytes behind those of `in`, in nmore runs, none empty */
+	unsigned nmore;
+	size_t in_used; /* of all of them */
 	uint8_t *out;
 	size_t out_cap;
 	size_t out_len;

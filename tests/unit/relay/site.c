@@ -137,6 +137,7 @@ site_start(struct site *s)
 	cr_assert_not_null(s->far_tcp);
 	deps.fabric = s->gw_fabric;
 	deps.logger = s->logger;
+	deps.engine = s->engine;
 	s->relay = pst_relay_new(&s->cfg, &deps, err, sizeof(err));
 	cr_assert_not_null(s->relay, "%s", err);
 	strcpy(s->relay->box, "gw");
@@ -260,6 +261,33 @@ carry(struct site *s, struct pst_net *from, struct pst_net *to)
 	return n;
 }
 
+unsigned
+site_carry(struct site *s)
+{
+	return carry(s, s->sh->net, s->far_net) + carry(s, s->far_net, s->sh->net);
+}
+
+static uint64_t
+jobs_begun(const struct site *s)
+{
+	struct pst_lane_stats st;
+
+	if (s->sh->lane == NULL)
+		return 0;
+	pst_lane_stats(s->sh->lane, &st);
+	return st.c.jobs_started;
+}
+
+static bool
+gateway_turn(struct site *s)
+{
+	uint64_t before = jobs_begun(s);
+	bool busy = shard_turn(s->sh, s->now);
+
+	s->most_begun = PST_MAX(s->most_begun, jobs_begun(s) - before);
+	return busy;
+}
+
 /* One step: everything that can happen now, then the clock jumps to what is due next. */
 static void
 step(struct site *s, uint64_t until)
@@ -268,11 +296,10 @@ step(struct site *s, uint64_t until)
 	unsigned moved;
 
 	do {
-		bool busy = shard_turn(s->sh, s->now);
+		bool busy = gateway_turn(s);
 
 		far_turn(s);
-		moved = carry(s, s->sh->net, s->far_net) + carry(s, s->far_net, s->sh->net);
-		moved += busy;
+		moved = site_carry(s) + busy;
 	} while (moved > 0);
 	due = PST_MIN(shard_next_deadline(s->sh), pst_tcp_next_deadline(s->far_tcp));
 	due = PST_MIN(due, pst_net_next_deadline(s->far_net));
@@ -497,7 +524,10 @@ site_fini(struct site *s)
 	shard_fini(s->sh);
 	pst_tcp_free(s->far_tcp);
 	pst_net_free(s->far_net);
+	if (s->engine != NULL)
+		pst_engine_stop(s->engine);
 	pst_relay_free(s->relay);
+	pst_engine_free(s->engine);
 	pst_fabric_free(s->gw_fabric);
 	pst_fabric_free(s->far_fabric);
 	pst_logger_free(s->logger);

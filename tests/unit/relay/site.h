@@ -42,7 +42,10 @@ struct site {
 	struct pst_config_action action;
 	struct pst_config_listener listener;
 	struct pst_logger *logger;
+	struct pst_engine *engine; /* set before site_start: freed by site_fini; or NULL */
+	uint64_t most_begun;       /* handshake steps that began as a job in one turn */
 	struct pst_config_certificate certificate;
+	const char *san; /* of the certificate; before site_tls */
 	struct pst_config_tls_profile profile;
 	struct pst_crypto *far_crypto;
 	struct pst_tls_ctx *far_client, *far_server;
@@ -59,6 +62,8 @@ void site_fini(struct site *s); /* also checks that nothing is left behind */
 
 /* Lets the virtual time pass. */
 void site_run(struct site *s, uint64_t ms);
+/* Moves what is on the wire, and nothing else. How many frames. */
+unsigned site_carry(struct site *s);
 
 /* A client's connection to the gateway, banner included. */
 struct peer *site_client(struct site *s);

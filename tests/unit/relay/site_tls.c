@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The site's TLS: a certificate for the gateway, and the far side's own half of it. */
+#include "engine_int.h"
 #include "site.h"
 
 #include <criterion/criterion.h>
@@ -9,7 +10,7 @@ static struct pst_cert *
 certificate(struct site *s)
 {
 	EVP_PKEY *key = pki_key("p256");
-	X509 *x = pki_cert(&(struct pki_spec){.cn = "gw.example", .key = key});
+	X509 *x = pki_cert(&(struct pki_spec){.cn = "gw.example", .san = s->san, .key = key});
 	const char *path = pki_path("site.pem");
 	struct pst_cert *cert = NULL;
 	char err[256];
@@ -69,10 +70,15 @@ site_tls_fini(struct site *s)
 	pst_crypto_free(s->far_crypto);
 }
 
+/* The far side never pauses: the thread's lane is the gateway's. */
 void
 peer_tls(struct peer *p, struct pst_tls_ctx *ctx)
 {
+	struct pst_lane *l = pst_lane_here;
+
+	pst_lane_here = NULL;
 	p->tls = pst_tls_new(ctx, NULL);
+	pst_lane_here = l;
 	cr_assert_not_null(p->tls);
 }
 

@@ -205,6 +205,29 @@ Test(data, arrives_in_order_and_is_acknowledged)
 	world_free(w);
 }
 
+Test(data, is_seen_in_all_its_runs_in_order_and_no_more_of_them_than_asked_for)
+{
+	struct world *w = world_new(&modern);
+	struct pst_span runs[4];
+	uint32_t at;
+
+	open_passive(w);
+	at = w->snd;
+	cr_assert_eq(pst_tcp_peek_runs(w->c, runs, 4), 0);
+	for (unsigned i = 0; i < 3; i++)
+		put_next(w, ACK, 1400);
+	pst_tcp_consume(w->c, 100);
+	at += 100;
+	cr_assert_eq(pst_tcp_peek_runs(w->c, runs, 2), 2);
+	cr_assert_eq(pst_tcp_peek_runs(w->c, runs, 4), 3);
+	cr_assert_eq(runs[0].p, pst_tcp_peek(w->c).p);
+	cr_assert_eq(runs[0].n + runs[1].n + runs[2].n, pst_tcp_readable(w->c));
+	for (unsigned i = 0; i < 3; i++)
+		for (size_t k = 0; k < runs[i].n; k++)
+			cr_assert_eq(runs[i].p[k], world_byte(at++));
+	world_free(w);
+}
+
 Test(close, both_sides_close_and_time_wait_ends)
 {
 	struct world *w = world_new(&modern);

@@ -5,6 +5,8 @@
 #include <pst_rand.h>
 #include <string.h>
 
+#include "mbq.h"
+
 static const struct world_conf plain = {0}, scaled = {.ts = true, .wscale = 8};
 static uint8_t bytes[1 << 20];
 
@@ -653,5 +655,110 @@ Test(window, probes_slow_down_even_when_each_byte_is_taken)
 		put(w, ACK, w->snd, w->rcv, 0);
 	}
 	cr_assert(probes >= 8 && probes < 20, "%u in 300 s", probes);
+	world_free(w);
+}
+
+/* ---- how a write is laid out in mbufs ---- */
+
+static void
+write_and_check(struct world *w, uint32_t n, uint32_t mss)
+{
+	uint32_t at = w->rcv;
+
+	drop_out(w);
+	for (uint32_t i = 0; i < n; i++)
+		bytes[i] = world_byte(at + i);
+	cr_assert_eq(pst_tcp_write(w->c, bytes, n), PST_OK);
+	turn(w);
+	for (unsigned i = 0; i < w->nout; i++) {
+		const struct sent *s = &w->out[i];
+
+		cr_assert_eq(s->seq, at);
+		for (uint32_t k = 0; k < s->len; k++)
+			cr_assert_eq(s->data[k], world_byte(at + k));
+		if (s->len == mss)
+			cr_expect_eq(s->mbufs, 2, "the header and one clone");
+		at += s->len;
+	}
+	cr_assert_eq(at, w->rcv + n, "all of it left");
+	w->rcv = at;
+}
+
+/* Also behind segments that were not full and are not acknowledged. */
+Test(layout, a_full_segment_is_one_clone)
+{
+	static const uint32_t sizes[] = {5000, 100, 4000, 1, 1460, 2920, 700, 700, 3000};
+	struct world *w = world_new(&plain);
+	uint32_t mss;
+
+	open_passive(w);
+	mss = info_of(w).mss;
+	for (unsigned round = 0; round < 3; round++)
+		for (unsigned i = 0; i < PST_COUNT(sizes); i++) {
+			write_and_check(w, sizes[i], mss);
+			if (i % 3 == 2)
+				put(w, ACK, w->snd, w->rcv, 0);
+		}
+	put(w, ACK, w->snd, w->rcv, 0);
+	world_free(w);
+}
+
+/*
+ * Every byte in its place; a segment that fits an mbuf begins a new one rather than span two.
+ * But where the first of two writes ended it may have begun already.
+ */
+static void
+check_layout(const struct mbq *q, uint32_t first, uint32_t step, uint32_t room)
+{
+	uint32_t at = 0;
+
+	for (const struct rte_mbuf *m = q->head; m != NULL; m = m->next) {
+		cr_assert(m->data_len > 0);
+		cr_assert_eq(memcmp(rte_pktmbuf_mtod(m, const void *), bytes + at, m->data_len), 0);
+		if (m->next != NULL && step <= room && (first <= at || first > at + m->data_len))
+			cr_assert_eq((at + m->data_len) % step, 0);
+		at += m->data_len;
+	}
+	cr_assert_eq(at, q->len);
+}
+
+Test(layout, every_cut_keeps_all_bytes_and_short_segments_whole)
+{
+	static const uint32_t steps[] = {88, 536, 1448, 1460, 2048, 2049, 8948};
+	struct world *w = world_new(&plain);
+	struct pst_rand r;
+
+	pst_rand_seed(&r, 7);
+	for (uint32_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)pst_rand_below(&r, 256);
+	for (unsigned k = 0; k < 700; k++) {
+		uint32_t step = steps[k % PST_COUNT(steps)];
+		uint32_t n = 1 + pst_rand_below(&r, 40000), first = 1 + pst_rand_below(&r, n);
+		struct mbq q = {0};
+		uint32_t gone = first % step;
+
+		cr_assert(mbq_write(&q, w->net->data, bytes, first, step, step));
+		if (n > first)
+			cr_assert(mbq_write(
+				&q, w->net->data, bytes + first, n - first, step - gone, step));
+		cr_assert_eq(q.len, n);
+		check_layout(&q, first, step, 2048);
+		mbq_clear(&q);
+	}
+	world_free(w);
+}
+
+Test(layout, a_write_that_the_pool_cannot_hold_leaves_the_queue_as_it_was)
+{
+	struct world_conf conf = {.ndata = 64};
+	struct world *w = world_new(&conf);
+	struct mbq q = {0};
+
+	cr_assert(mbq_write(&q, w->net->data, bytes, 100, 1460, 1460));
+	cr_assert_not(mbq_write(&q, w->net->data, bytes, 80 * 1460, 1360, 1460));
+	cr_assert_eq(q.len, 100);
+	cr_assert_eq(q.head, q.tail);
+	cr_assert_eq(q.tail->data_len, 100);
+	mbq_clear(&q);
 	world_free(w);
 }

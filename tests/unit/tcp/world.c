@@ -212,6 +212,7 @@ read_sent(struct world *w, const struct fake_out *o)
 	cr_assert_eq(h[16] | h[17], 0, "checksum must be left to the layer below");
 	read_options(s, h + 20, hlen - 20);
 	s->len = total - hlen;
+	s->mbufs = o->m->nb_segs;
 	cr_assert_leq(s->len, sizeof(s->data));
 	memcpy(s->data, h + hlen, s->len);
 }

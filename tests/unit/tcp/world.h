@@ -24,6 +24,7 @@ struct sent {
 	uint32_t seq, ack;
 	uint16_t wnd, sport, dport;
 	uint32_t len;
+	unsigned mbufs;
 	bool ts, has_mss;
 	uint16_t mss;
 	int wscale; /* -1: none */

@@ -66,6 +66,57 @@ Test(stream, a_write_without_room_takes_nothing_and_sends_nothing)
 	pair_fini(&p);
 }
 
+/* Copies, so that a sanitizer sees every read beyond a run. */
+static unsigned
+cut_runs(const struct wire *w, size_t step, struct pst_span *runs)
+{
+	unsigned n = 0;
+
+	for (size_t at = 0; at < wire_len(w); at += step, n++) {
+		size_t len = PST_MIN(step, wire_len(w) - at);
+		uint8_t *copy = malloc(len);
+
+		memcpy(copy, w->p + w->head + at, len);
+		runs[n] = pst_span(copy, len);
+	}
+	return n;
+}
+
+Test(stream, a_record_in_many_runs_comes_out_of_one_read)
+{
+	static const size_t steps[] = {1448, 3, 5, 4096, 20000};
+	static uint8_t sent[16384], got[16384];
+	static struct pst_span runs[6000];
+	uint8_t out[PST_TLS_OUT_MIN];
+	struct pair p;
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(sent); i++)
+		sent[i] = (uint8_t)(i * 7 + i / 256);
+	up(&p, 0);
+	for (unsigned i = 0; i < 2 * PST_COUNT(steps); i++) {
+		struct pst_tls_io io = {.more = runs, .out = out, .out_cap = sizeof(out)};
+
+		cr_assert_eq(end_write(&p.client, sent, sizeof(sent)), PST_OK);
+		io.nmore = cut_runs(&p.to_server, steps[i / 2], runs);
+		if (i & 1) { /* the first of them as `in` */
+			io.in = runs[0].p;
+			io.in_len = runs[0].n;
+			io.more++;
+			io.nmore--;
+		}
+		cr_assert_eq(pst_tls_read(p.server.tls, &io, got, sizeof(got), &n), PST_OK);
+		cr_expect_eq(n, sizeof(sent));
+		cr_expect_arr_eq(got, sent, sizeof(sent));
+		cr_expect_eq(io.in_used, wire_len(&p.to_server));
+		cr_expect_eq(pst_tls_read(p.server.tls, &io, got, sizeof(got), &n), PST_AGAIN);
+		for (unsigned k = 0; k < io.nmore + (i & 1); k++)
+			free((void *)(uintptr_t)runs[k].p);
+		wire_clear(&p.to_server);
+	}
+	pair_fini(&p);
+}
+
 Test(stream, a_small_read_leaves_the_rest_pending)
 {
 	struct pair p;
