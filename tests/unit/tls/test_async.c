@@ -57,6 +57,14 @@ rig_init(struct rig *r, const struct pst_cryptodrv_opt *opts, unsigned nopts)
 	}
 }
 
+/* Only numbers go there, as to a device; all else is inline. */
+static void
+rig_device(struct rig *r)
+{
+	r->conf.backends[0].conf.opts[0] = (struct pst_cryptodrv_opt){"typed", "1"};
+	r->conf.backends[0].conf.nopts = 1;
+}
+
 static void
 rig_start(struct rig *r)
 {
@@ -307,8 +315,7 @@ typed(const char *kind, uint16_t version)
 	struct crowd *c;
 
 	rig_init(&r, NULL, 0);
-	r.conf.backends[0].conf.opts[0] = (struct pst_cryptodrv_opt){"typed", "1"};
-	r.conf.backends[0].conf.nopts = 1;
+	rig_device(&r);
 	rig_start(&r);
 	c = crowd_new(&r, 8, key);
 	c->proto.cconf.max_version = version;
@@ -348,8 +355,8 @@ fault_class(const char *name, const char *permille, bool typed)
 	rig_init(&r, opts, PST_COUNT(opts));
 	if (strcmp(name, "drop") == 0 || strcmp(name, "late") == 0)
 		r.conf.tuning.deadline_us = SOON / 1000;
-	r.conf.backends[0].conf.opts[0] = (struct pst_cryptodrv_opt){"typed", "1"};
-	r.conf.backends[0].conf.nopts = typed;
+	if (typed)
+		rig_device(&r);
 	rig_start(&r);
 	c = crowd_new(&r, how_many() / (typed ? 4 : 1), typed ? pair_pki()->rsa : NULL);
 	run(c);
@@ -482,6 +489,7 @@ Test(async, a_breaker_opens_when_results_do_not_verify_and_a_cancelled_probe_doe
 	struct crowd *c;
 
 	rig_init(&r, opts, 1);
+	rig_device(&r);
 	for (unsigned k = 0; k < PST_OP_KINDS; k++)
 		r.conf.tuning.nroutes[k] = k == PST_OP_RSA_SIGN;
 	r.conf.tuning.breaker_after = 3;
@@ -554,6 +562,7 @@ Test(async, keys_that_come_and_go_leave_their_places)
 
 	cr_assert(keys != NULL && between != NULL);
 	rig_init(&r, NULL, 0);
+	rig_device(&r);
 	rig_start(&r);
 	c = crowd_new(&r, 1, NULL);
 	for (unsigned i = 0; i < n; i++) { /* all live at once: at as many addresses */
@@ -597,6 +606,7 @@ Test(async, a_key_is_never_withdrawn_by_a_worker)
 	struct crowd *c;
 
 	rig_init(&r, NULL, 0);
+	rig_device(&r);
 	counted.key_del = counted_key_del;
 	r.conf.backends[0].drv = &counted;
 	rig_start(&r);
