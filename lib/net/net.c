@@ -192,6 +192,30 @@ room(const struct pst_net *n)
 	return PST_MIN(n->out_max - n->nout, (unsigned)NET_BURST);
 }
 
+#define AHEAD_BYTES 512u /* after so many the processor's own prefetching has caught on */
+
+/*
+ * A burst's frames come cold from a device or another core: while m[0] is dealt with, what
+ * the next ones need is fetched, one step of pointer to pointer for each frame of distance.
+ */
+static void
+look_ahead(struct rte_mbuf *const *m, unsigned left)
+{
+	const struct rte_mbuf *s;
+
+	if (left > 3)
+		rte_prefetch0(m[3]);
+	if (left > 2) {
+		rte_prefetch0(rte_pktmbuf_mtod(m[2], void *));
+		rte_prefetch0(m[2]->next != NULL ? m[2]->next : m[2]);
+	}
+	if (left < 2)
+		return;
+	s = m[1]->next != NULL ? m[1]->next : m[1];
+	for (unsigned at = 0; at < PST_MIN((unsigned)s->data_len, AHEAD_BYTES); at += 64)
+		rte_prefetch0(rte_pktmbuf_mtod_offset(s, const void *, at));
+}
+
 static void
 poll_port(struct pst_net *n, struct pst_port *p)
 {
@@ -209,8 +233,7 @@ poll_port(struct pst_net *n, struct pst_port *p)
 	for (unsigned q = n->me; q < p->nqueues; q += n->f->nworkers) {
 		got = port_rx(p, q, m, (uint16_t)room(n));
 		for (unsigned i = 0; i < got; i++) {
-			if (i + 1 < got)
-				rte_prefetch0(rte_pktmbuf_mtod(m[i + 1], void *));
+			look_ahead(m + i, got - i);
 			eth_input(n, p, m[i]);
 		}
 	}
