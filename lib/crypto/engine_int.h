@@ -177,6 +177,8 @@ struct pst_op *pst_lane_op(struct pst_lane *l);
 void pst_lane_queue(struct pst_lane *l, int backend, struct pst_op *op);
 /* Back into the pool, wiped. */
 void pst_lane_op_free(struct pst_lane *l, struct pst_op *op);
+/* Behind a TLS call: the thread is on its own stack again (stack.c). */
+void pst_waiter_own_stack(void);
 /* Onto the ready list, from wherever it is. */
 void pst_waiter_ready(struct pst_lane *l, struct pst_waiter *w);
 /* The verdict on a typed result. One that did not verify counts against the back-end. */

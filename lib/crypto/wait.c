@@ -31,6 +31,7 @@ pst_waiter_leave(bool began)
 {
 	struct pst_lane *l = pst_lane_here;
 
+	pst_waiter_own_stack();
 	if (l == NULL)
 		return;
 	/* Who waits for a job has begun none. */
@@ -55,9 +56,11 @@ wait_for(struct pst_lane *l, struct pst_waiter *w, struct pst_op *op)
 	w->paused = true;
 	l->jobs_in_use++;
 	l->c.paused++;
-	do
+	do {
+		pst_waiter_stack();
 		(void)ASYNC_pause_job();
-	while (w->news == NEWS_NONE);
+		pst_waiter_stack();
+	} while (w->news == NEWS_NONE);
 	l->jobs_in_use--;
 	w->paused = false;
 	w->op = NULL;

@@ -48,6 +48,7 @@ note_alert(const SSL *ssl, int where, int value)
 {
 	struct pst_tls *t = SSL_get_app_data(ssl);
 
+	pst_waiter_stack(); /* OpenSSL calls here whenever it begins or ends something */
 	if ((where & SSL_CB_ALERT) == 0 || t == NULL)
 		return;
 	if (value >> 8 != SSL3_AL_FATAL) {

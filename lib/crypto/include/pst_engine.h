@@ -107,6 +107,8 @@ bool pst_lane_async(void);
 /* Around each TLS call that may pause: w is who waits if it does; began: it was not paused. */
 void pst_waiter_enter(struct pst_waiter *w);
 void pst_waiter_leave(bool began);
+/* What OpenSSL calls in such a TLS call begins with it: a sanitizer learns which stack it is on. */
+void pst_waiter_stack(void);
 /* Its operation is still out: do not call. */
 bool pst_waiter_busy(const struct pst_waiter *w);
 /* There was no free job: it becomes ready when there is one. */
