@@ -303,7 +303,7 @@ Test(tickets, a_key_file_has_16_keys_at_most)
 	char err[512] = "";
 
 	for (unsigned i = 0; i < 17; i++)
-		sprintf(text + strlen(text), "%02x%s\n", i + 1, KEY_A + 2);
+		sprintf(text + strlen(text), "%02x%s\n", i + 1, &KEY_A[2]);
 	cr_expect_eq(pst_tickets_read(write_file(text, 0600), &k, err, sizeof(err)), PST_INVAL);
 	cr_expect(strstr(err, "line 17 is one more than the 16 keys") != NULL, "%s", err);
 	text[16 * (2 * PST_TICKETS_KEY_LEN + 1)] = '\0';
