@@ -183,7 +183,7 @@ Test(config_crypto, without_back_ends_everything_is_the_workers_own)
 		for (unsigned k = 0; k < PST_OP_KINDS; k++)
 			expect_route(c, k, "");
 		cr_expect(c->crypto.ops == 1024 && c->crypto.jobs == 1024);
-		cr_expect(c->crypto.tuning.deadline_us == 50000 &&
+		cr_expect(c->crypto.tuning.deadline_us == 500000 &&
 			  c->crypto.tuning.breaker_after == 8 && c->crypto.tuning.probe_ms == 1000);
 		pst_config_free(c);
 	}
