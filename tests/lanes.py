@@ -293,7 +293,7 @@ def criterion(res, program, lane, env=None):
     name = os.path.basename(program).replace("unit_", "")
     log = f"{LOGS}/{lane}-{name}.log"
     with tempfile.NamedTemporaryFile() as tap:
-        rc = execute([program, f"-j{CPUS}", f"--tap={tap.name}"], log, 600, env)
+        rc = execute([program, f"-j{CPUS}", f"--tap={tap.name}"], log, timeout, env)
         text = tap.read().decode("utf-8", "replace")
     tests = re.findall(r"^(ok|not ok) - (\S+)", text, re.M)
     for ok, test in tests:
@@ -314,7 +314,8 @@ def unit(build, lane, env=None):
         if len(programs) < 10:  # a library's tests were not built
             res.add(f"{lane}/programs", False, ", ".join(programs), always=True)
         for p in programs:
-            criterion(res, p, lane, env)
+            criterion(res, p, lane, {**(env or {}), **({"PST_LONG": "1"} if args.long else {})},
+                      7200 if args.long else 600)
     return run
 
 
