@@ -288,7 +288,7 @@ def lane_lint(res, builds, _args):
         list(pool.map(tidy, [f for f in mine if res.wants(f"lint/{os.path.relpath(f, ROOT)}")]))
 
 
-def criterion(res, program, lane, env=None):
+def criterion(res, program, lane, env, timeout):
     """One Criterion program: a result for each of its tests."""
     name = os.path.basename(program).replace("unit_", "")
     log = f"{LOGS}/{lane}-{name}.log"
