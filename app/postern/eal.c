@@ -301,6 +301,7 @@ make_fabric(const struct pst_config_dataplane *dp, char *err, size_t errlen)
 		uint16_t id;
 
 		describe_device(dp, i, drv, &dev);
+		conf.ring_pools |= drv->ring_pools;
 		drv->ethdev_name(&dev, name, sizeof(name));
 		if (rte_eth_dev_get_port_by_name(name, &id) != 0) {
 			snprintf(err, errlen, "port %s: device %s did not come up", p->name,

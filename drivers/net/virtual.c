@@ -165,6 +165,7 @@ af_xdp_args(const struct pst_netdrv_dev *dev, char flag[16], char *arg, size_t l
 
 const struct pst_netdrv netdrv_af_xdp = {
 	.name = "net_af_xdp",
+	.ring_pools = true,
 	.is_virtual = true,
 	.match = is_af_xdp,
 	.check = af_xdp_check,

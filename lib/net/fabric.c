@@ -171,7 +171,7 @@ add_port(struct pst_fabric *f, const struct pst_port_conf *pc, char *err, size_t
  * caches, where a ring walks through all of the pool's memory.
  */
 static struct rte_mempool *
-make_pool(unsigned id, unsigned worker, char kind, unsigned n, uint16_t room)
+make_pool(unsigned id, unsigned worker, char kind, unsigned n, uint16_t room, bool ring)
 {
 	static const char *const ops[] = {"lf_stack", "ring_mt_rts"};
 	unsigned cache = PST_MIN((unsigned)MBUF_CACHE, n / 4);
@@ -179,7 +179,7 @@ make_pool(unsigned id, unsigned worker, char kind, unsigned n, uint16_t room)
 	struct rte_mempool *mp = NULL;
 
 	snprintf(name, sizeof(name), "pst%u_%c%u", id, kind, worker);
-	for (unsigned i = 0; mp == NULL && i < PST_COUNT(ops); i++)
+	for (unsigned i = ring; mp == NULL && i < PST_COUNT(ops); i++)
 		mp = rte_pktmbuf_pool_create_by_ops(name, n, cache, 0, room, SOCKET_ID_ANY, ops[i]);
 	return mp;
 }
@@ -195,8 +195,8 @@ make_pools(struct pst_fabric *f, const struct pst_fabric_conf *conf, char *err, 
 		room = PST_MAX(room, port_data_room(&conf->ports[i]));
 	for (unsigned i = 0; i < f->nworkers; i++) {
 		struct fabric_worker *w = &f->workers[i];
-		w->data = make_pool(id, i, 'd', mbufs, room);
-		w->head = make_pool(id, i, 'h', mbufs, NET_HEAD_ROOM);
+		w->data = make_pool(id, i, 'd', mbufs, room, conf->ring_pools);
+		w->head = make_pool(id, i, 'h', mbufs, NET_HEAD_ROOM, conf->ring_pools);
 		w->efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		if (w->data == NULL || w->head == NULL || w->efd < 0) {
 			snprintf(err, errlen,

@@ -379,7 +379,7 @@ def the_log_has_the_ciphers_that_s_client_and_s_server_saw(t):
         assert "Server Temp Key: X25519" in out, out
         assert said["client_group"] == said["server_group"] == "x25519", said
         assert [said["client_bits"], said["server_bits"]] == (
-            ["256", "256"] if i == 0 else ["128", "256"]), said
+            ["256", "128"] if i == 0 else ["128", "256"]), said
         assert said["client_resumed"] == said["resumed"] == "0", said
         # RFC 8314 7.4: the Received field has the registered name.
         iana = re.search(r"\n\ttls (\S+?);?\s", hop.out)

@@ -75,7 +75,8 @@ struct pst_fabric_conf {
 	unsigned nroutes;
 	const struct pst_route_conf *routes; /* besides the on-link ones */
 	unsigned mbufs_per_worker;           /* 0: 16384 */
-	uint64_t seed;                       /* 0: random; else repeatable (tests) */
+	bool ring_pools; /* buffers come back in a circle: some drivers need it (pst_netdrv.h) */
+	uint64_t seed;   /* 0: random; else repeatable (tests) */
 	/*
 	 * Test hook: every misroute_every-th TCP packet is handed to a worker that does not
 	 * own it, so that the check counter can be seen to rise. 0: never. The packet still

@@ -34,6 +34,11 @@ struct pst_netdrv {
 	const char *name;
 	bool is_virtual; /* default idle mode: adaptive */
 	bool needs_hugepages;
+	/*
+	 * Its driver gives the pool's memory to the kernel, and on DPDK 22.11 receives nothing from
+	 * a pool that is a stack.
+	 */
+	bool ring_pools;
 	bool (*match)(const char *device);
 	/* Judges the configuration without touching the system. PST_INVAL and a text. */
 	enum pst_rc (*check)(const struct pst_netdrv_dev *dev, char *err, size_t errlen);
