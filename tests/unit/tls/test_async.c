@@ -365,7 +365,8 @@ fault_class(const char *name, const char *permille, bool typed)
 	if (typed)
 		rig_device(&r);
 	rig_start(&r);
-	c = crowd_new(&r, how_many() / (typed ? 4 : 1), typed ? pair_pki()->rsa : NULL);
+	c = crowd_new(&r, typed ? PST_MAX(how_many() / 4, 250u) : how_many(),
+		typed ? pair_pki()->rsa : NULL);
 	run(c);
 	while (i < PST_FAULT_NONE && strcmp(pst_fault_names[i], name) != 0)
 		i++;
