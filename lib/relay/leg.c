@@ -109,13 +109,14 @@ leg_handshake(struct shard *sh, struct leg *l)
 {
 	for (;;) {
 		struct pst_span runs[LEG_RUNS];
-		struct pst_tls_io io = wire_io(sh, l, runs);
+		struct pst_tls_io io;
 		enum pst_rc rc;
 
 		if (pst_tls_paused(l->tls))
 			return PST_WANT_ASYNC;
 		if (pst_tcp_send_space(l->conn) == 0 || !step_granted(sh, l))
 			return PST_AGAIN;
+		io = wire_io(sh, l, runs);
 		rc = PST_SPEND(PST_LAYER_TLS, pst_tls_handshake(l->tls, &io));
 		/* A flight may have begun before a pause: half of it lost is all of it lost. */
 		if (wire_settle(l, &io) != PST_OK && rc != PST_PEER && rc != PST_NOMEM)
