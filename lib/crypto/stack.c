@@ -9,15 +9,7 @@
  */
 #include "engine_int.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-#ifdef SANITIZED
+#if PST_ASAN
 #include <openssl/async.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>

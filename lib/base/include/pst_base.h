@@ -44,6 +44,18 @@ const char *pst_rc_name(enum pst_rc rc);
 #define PST_MAX(a, b)                       PST_PICK_(a, >, b, __COUNTER__)
 #define pst_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
+/* Built with AddressSanitizer: each block is malloc's own, and stacks are watched. */
+#if defined(__SANITIZE_ADDRESS__)
+#define PST_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PST_ASAN 1
+#endif
+#endif
+#ifndef PST_ASAN
+#define PST_ASAN 0
+#endif
+
 #define PST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* Nanoseconds and milliseconds; the engines take `now` as an argument. */

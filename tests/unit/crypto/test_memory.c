@@ -11,17 +11,6 @@
 #include <stdlib.h>
 #include "crypto_int.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 Test(memory, counting_that_begins_too_late_says_so)
 {
 	char err[256];
@@ -59,7 +48,7 @@ Test(memory, bytes_are_counted_to_the_last_one_for_every_size)
 
 Test(memory, a_size_finds_again_what_it_gave_back)
 {
-	if (SANITIZED)
+	if (PST_ASAN)
 		cr_skip_test("every call goes to malloc there");
 	for (size_t n = 1; n < 33000; n += 1 + n / 50) {
 		void *p = pst_mem_alloc(n), *q;
@@ -76,7 +65,7 @@ Test(memory, a_size_finds_again_what_it_gave_back)
 
 Test(memory, rounding_adds_nothing_to_what_idle_sessions_hold)
 {
-	if (SANITIZED)
+	if (PST_ASAN)
 		cr_skip_test("every call goes to malloc there");
 	for (size_t n = 1; n <= 8200; n++) {
 		void *p = pst_mem_alloc(n), *q = malloc(n);
@@ -102,7 +91,7 @@ Test(memory, what_a_thread_keeps_is_bounded)
 		cr_expect_leq(pst_crypto_cached_bytes(), PST_MEM_CACHED_MAX);
 	}
 	cr_expect_eq(pst_crypto_live_bytes(), 0);
-	if (!SANITIZED)
+	if (!PST_ASAN)
 		cr_expect_gt(pst_crypto_cached_bytes(), 0);
 }
 
@@ -127,7 +116,7 @@ Test(memory, a_block_keeps_its_bytes_over_every_change_of_size)
 	}
 	cr_expect_null(pst_mem_realloc(p, 0));
 	cr_expect_eq(pst_crypto_live_bytes(), 0);
-	if (!SANITIZED) /* which ends the program for it */
+	if (!PST_ASAN) /* which ends the program for it */
 		cr_expect_null(pst_mem_realloc(NULL, SIZE_MAX / 2));
 	pst_mem_free(NULL);
 	cr_expect_eq(pst_crypto_live_bytes(), 0);
@@ -260,7 +249,7 @@ free_twice(void)
 
 Test(memory, a_block_freed_twice_ends_the_program, .signal = SIGABRT)
 {
-	if (SANITIZED)
+	if (PST_ASAN)
 		abort(); /* its own report would be no SIGABRT */
 	free_twice();
 }

@@ -6,17 +6,6 @@
 #include <openssl/opensslv.h>
 #include "pair.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define N 64
 
 static size_t
@@ -49,7 +38,7 @@ Test(memory, an_idle_session_holds_no_record_buffers)
 {
 	struct pst_tls *servers[N], *clients[N];
 
-	if (SANITIZED) /* its allocator has no mallinfo2 */
+	if (PST_ASAN) /* its allocator has no mallinfo2 */
 		cr_skip_test("only with the C library's allocator");
 	for (unsigned v = PST_TLS_1_2; v <= PST_TLS_1_3; v++) {
 		struct pair p;
