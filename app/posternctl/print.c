@@ -20,12 +20,6 @@ text(const json_t *obj, const char *key)
 	return s != NULL ? s : "?";
 }
 
-static long long
-number(const json_t *obj, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(obj, key));
-}
-
 static int
 digits(long long v)
 {
@@ -84,7 +78,7 @@ print_listeners(FILE *to, const json_t *list)
 	json_array_foreach(list, i, l)
 	{
 		fprintf(to, "  %-*s  %-*s port %-5lld  tls=%-8s  action=%s  hostname=%s\n", name,
-			text(l, "name"), address, text(l, "address"), number(l, "port"),
+			text(l, "name"), address, text(l, "address"), number_of(l, "port"),
 			text(l, "tls"), text(l, "action"), text(l, "hostname"));
 	}
 }
@@ -100,10 +94,10 @@ print_workers(FILE *to, const json_t *list)
 	json_array_foreach(list, i, w)
 	{
 		fprintf(to, "%6lld  %8lld  %6lld  %9lld  %9lld  %9lld  %8lld/%lld\n",
-			number(w, "worker"), number(w, "sessions"), number(w, "pooled_connections"),
-			number(w, "tcp_connections"), number(w, "tcp_half_open"),
-			number(w, "tcp_time_wait"), number(w, "mbufs_in_use"),
-			number(w, "mbufs_total"));
+			number_of(w, "worker"), number_of(w, "sessions"),
+			number_of(w, "pooled_connections"), number_of(w, "tcp_connections"),
+			number_of(w, "tcp_half_open"), number_of(w, "tcp_time_wait"),
+			number_of(w, "mbufs_in_use"), number_of(w, "mbufs_total"));
 	}
 }
 
@@ -113,21 +107,21 @@ print_policy(FILE *to, const json_t *policy, const json_t *names)
 	if (policy == NULL)
 		return;
 	fprintf(to, "policy      %lld rules, %lld map entries, lists: %lld never, %lld required",
-		number(policy, "rules"), number(policy, "map_entries"),
-		number(policy, "starttls_never"), number(policy, "starttls_required"));
+		number_of(policy, "rules"), number_of(policy, "map_entries"),
+		number_of(policy, "starttls_never"), number_of(policy, "starttls_required"));
 	if (text(policy, "model")[0] != '\0')
 		fprintf(to, "; model %s", text(policy, "model"));
 	fputc('\n', to);
 	if (json_is_true(json_object_get(names, "on")))
 		fprintf(to, "names       %lld answers kept, %lld questions under way\n",
-			number(names, "cached"), number(names, "open"));
+			number_of(names, "cached"), number_of(names, "open"));
 }
 
 /* What handshakes may be given to; nothing if there is nothing. */
 static void
 print_engine(FILE *to, const json_t *crypto)
 {
-	long long n = number(crypto, "backends"), open = number(crypto, "breakers_open");
+	long long n = number_of(crypto, "backends"), open = number_of(crypto, "breakers_open");
 
 	if (json_object_get(crypto, "named") != NULL)
 		fprintf(to, "crypto      by OpenSSL's %s\n", text(crypto, "named"));
@@ -141,7 +135,7 @@ print_status(FILE *to, const json_t *r, const struct print_options *opt)
 	const json_t *libs = json_object_get(r, "libraries");
 
 	(void)opt;
-	fprintf(to, "postern     %s, pid %lld%s\n", text(r, "version"), number(r, "pid"),
+	fprintf(to, "postern     %s, pid %lld%s\n", text(r, "version"), number_of(r, "pid"),
 		json_is_true(json_object_get(r, "draining")) ? ", DRAINING" : "");
 	fprintf(to, "libraries   %s", text(libs, "dpdk"));
 	if (json_object_get(libs, "crypto") != NULL)
@@ -150,18 +144,18 @@ print_status(FILE *to, const json_t *r, const struct print_options *opt)
 	print_uptime(to, json_number_value(json_object_get(r, "uptime")));
 	if (json_object_get(r, "config") != NULL)
 		fprintf(to, "config      %s, generation %lld (%lld routes, %lld next hops)\n",
-			text(r, "config"), number(r, "generation"), number(r, "routes"),
-			number(r, "next_hops"));
-	if (number(r, "old_generations_in_use") > 0)
+			text(r, "config"), number_of(r, "generation"), number_of(r, "routes"),
+			number_of(r, "next_hops"));
+	if (number_of(r, "old_generations_in_use") > 0)
 		fprintf(to, "            %lld older generations are still in use\n",
-			number(r, "old_generations_in_use"));
+			number_of(r, "old_generations_in_use"));
 	print_policy(to, json_object_get(r, "policy"), json_object_get(r, "names"));
 	print_engine(to, json_object_get(r, "crypto"));
-	fprintf(to, "sessions    %lld\n", number(r, "sessions"));
+	fprintf(to, "sessions    %lld\n", number_of(r, "sessions"));
 	fprintf(to, "memory      %lld bytes live in TLS\n",
-		number(json_object_get(r, "memory"), "tls_live_bytes"));
-	if (number(r, "log_lines_dropped") > 0)
-		fprintf(to, "log         %lld lines lost\n", number(r, "log_lines_dropped"));
+		number_of(json_object_get(r, "memory"), "tls_live_bytes"));
+	if (number_of(r, "log_lines_dropped") > 0)
+		fprintf(to, "log         %lld lines lost\n", number_of(r, "log_lines_dropped"));
 	print_ports(to, json_object_get(r, "ports"));
 	print_listeners(to, json_object_get(r, "listeners"));
 	print_workers(to, json_object_get(r, "workers"));
@@ -176,7 +170,7 @@ struct widths {
 static bool
 shown(const json_t *counter, const struct print_options *opt)
 {
-	return opt->all || number(counter, "total") != 0;
+	return opt->all || number_of(counter, "total") != 0;
 }
 
 /* All groups share their columns, so that the eye can run down the page. */
@@ -195,7 +189,7 @@ measure(const json_t *groups, const struct print_options *opt)
 			if (!shown(counter, opt))
 				continue;
 			w.name = wider(w.name, (int)strlen(name));
-			w.total = wider(w.total, digits(number(counter, "total")));
+			w.total = wider(w.total, digits(number_of(counter, "total")));
 			json_array_foreach(json_object_get(counter, "workers"), i, v) w.worker =
 				wider(w.worker, digits((long long)json_integer_value(v)));
 		}
@@ -210,7 +204,7 @@ print_counter(FILE *to, const char *name, const json_t *counter, const struct wi
 	const json_t *v;
 	size_t i;
 
-	fprintf(to, "  %-*s  %*lld", w->name, name, w->total, number(counter, "total"));
+	fprintf(to, "  %-*s  %*lld", w->name, name, w->total, number_of(counter, "total"));
 	if (opt->per_worker)
 		json_array_foreach(json_object_get(counter, "workers"), i, v)
 			fprintf(to, "  %*lld", w->worker, (long long)json_integer_value(v));

@@ -17,6 +17,21 @@ struct print_options {
 /* Names come from clients and files: what would move a terminal's cursor is shown as '?'. */
 void put_clean(FILE *to, const char *s);
 
+/* A member as it is shown: "-" and 0 for one that is missing. */
+static inline const char *
+text_of(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	return s != NULL ? s : "-";
+}
+
+static inline long long
+number_of(const json_t *obj, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(obj, key));
+}
+
 void print_status(FILE *to, const json_t *result, const struct print_options *opt);
 void print_stats(FILE *to, const json_t *result, const struct print_options *opt);
 void print_help(FILE *to, const json_t *result, const struct print_options *opt);

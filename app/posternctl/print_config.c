@@ -14,12 +14,6 @@ text(const json_t *obj, const char *key)
 	return s != NULL ? s : "";
 }
 
-static long long
-number(const json_t *obj, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(obj, key));
-}
-
 /* ---- changes ---- */
 
 #define VALUE_MAX 4000 /* bytes; what is longer is shown in part */
@@ -45,7 +39,7 @@ void
 print_changes(FILE *to, const json_t *r, const struct print_options *opt)
 {
 	const json_t *list = json_object_get(r, "changes"), *c;
-	long long total = number(r, "changes_total");
+	long long total = number_of(r, "changes_total");
 	size_t i;
 
 	(void)opt;
@@ -65,7 +59,7 @@ print_changes(FILE *to, const json_t *r, const struct print_options *opt)
 void
 print_diff(FILE *to, const json_t *r, const struct print_options *opt)
 {
-	fprintf(to, "generation %lld to %lld\n", number(r, "from"), number(r, "to"));
+	fprintf(to, "generation %lld to %lld\n", number_of(r, "from"), number_of(r, "to"));
 	print_changes(to, r, opt);
 }
 
@@ -92,10 +86,11 @@ print_published(FILE *to, const json_t *r, const struct print_options *opt)
 
 	print_changes(to, r, opt);
 	put_warnings(to, r);
-	fprintf(to, "generation %lld %s", number(r, "generation"), published ? "runs" : "runs on");
+	fprintf(to, "generation %lld %s", number_of(r, "generation"),
+		published ? "runs" : "runs on");
 	if (published)
-		fprintf(to, " (TLS: %lld built, %lld shared)", number(r, "tls_built"),
-			number(r, "tls_shared"));
+		fprintf(to, " (TLS: %lld built, %lld shared)", number_of(r, "tls_built"),
+			number_of(r, "tls_shared"));
 	fputc('\n', to);
 }
 
@@ -103,10 +98,10 @@ print_published(FILE *to, const json_t *r, const struct print_options *opt)
 static void
 put_import(FILE *to, const json_t *r, const struct print_options *opt)
 {
-	print_lines(to, opt->file, json_object_get(r, "ignored_lines"), number(r, "ignored"));
+	print_lines(to, opt->file, json_object_get(r, "ignored_lines"), number_of(r, "ignored"));
 	fprintf(to, "%s: %lld added, %lld replaced, %lld unchanged, %lld ignored\n", opt->file,
-		number(r, "added"), number(r, "replaced"), number(r, "unchanged"),
-		number(r, "ignored"));
+		number_of(r, "added"), number_of(r, "replaced"), number_of(r, "unchanged"),
+		number_of(r, "ignored"));
 }
 
 void
@@ -123,7 +118,7 @@ print_edited(FILE *to, const json_t *r, const struct print_options *opt)
 	if (json_object_get(r, "position") != NULL) {
 		fputs("rule ", to);
 		put_clean(to, text(r, "id"));
-		fprintf(to, " (position %lld)\n", number(r, "position"));
+		fprintf(to, " (position %lld)\n", number_of(r, "position"));
 	}
 	print_published(to, r, opt);
 }
@@ -144,8 +139,8 @@ print_history(FILE *to, const json_t *r, const struct print_options *opt)
 
 		if (localtime_r(&when, &tm) != NULL)
 			strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
-		fprintf(to, "%10lld  %-19s  %-14s %4lld  ", number(g, "generation"), stamp,
-			text(g, "via"), number(g, "uid"));
+		fprintf(to, "%10lld  %-19s  %-14s %4lld  ", number_of(g, "generation"), stamp,
+			text(g, "via"), number_of(g, "uid"));
 		put_clean(to, text(g, "summary"));
 		if (text(g, "note")[0] != '\0') {
 			fputs("  # ", to);
@@ -184,7 +179,7 @@ print_sessions(FILE *to, const json_t *list)
 		put_column(to, text(s, "state"), 8);
 		put_column(to, text(s, "client_tls"), 7);
 		fprintf(to, "%8.1f  %12lld  ", json_number_value(json_object_get(s, "age")),
-			number(s, "bytes"));
+			number_of(s, "bytes"));
 		put_clean(to, text(s, "nexthop")[0] != '\0' ? text(s, "nexthop") : "-");
 		fputc('\n', to);
 	}

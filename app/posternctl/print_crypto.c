@@ -4,20 +4,6 @@
 
 #include "print.h"
 
-static const char *
-text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s != NULL ? s : "-";
-}
-
-static long long
-number(const json_t *obj, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(obj, key));
-}
-
 static double
 real(const json_t *obj, const char *key)
 {
@@ -31,14 +17,14 @@ print_settings(FILE *to, const json_t *s)
 
 	if (json_object_get(s, named) != NULL) {
 		fprintf(to, "OpenSSL %s ", named);
-		put_clean(to, text(s, named));
+		put_clean(to, text_of(s, named));
 		fputc('\n', to);
 		return;
 	}
 	fprintf(to, "deadline %g ms, breaker opens after %lld, probes every %g s",
-		real(s, "deadline") * 1000, number(s, "breaker_after"), real(s, "probe"));
-	if (number(s, "min_rsa_bits") > 0)
-		fprintf(to, ", RSA from %lld bits", number(s, "min_rsa_bits"));
+		real(s, "deadline") * 1000, number_of(s, "breaker_after"), real(s, "probe"));
+	if (number_of(s, "min_rsa_bits") > 0)
+		fprintf(to, ", RSA from %lld bits", number_of(s, "min_rsa_bits"));
 	fputc('\n', to);
 }
 
@@ -53,7 +39,7 @@ find(const json_t *list, const char *name)
 
 	json_array_foreach(list, i, item)
 	{
-		if (strcmp(text(item, "name"), name) == 0)
+		if (strcmp(text_of(item, "name"), name) == 0)
 			return item;
 	}
 	return NULL;
@@ -62,17 +48,17 @@ find(const json_t *list, const char *name)
 static void
 print_backend(FILE *to, const json_t *share, const json_t *own)
 {
-	fprintf(to, "%-16s  ", text(share, "name"));
+	fprintf(to, "%-16s  ", text_of(share, "name"));
 	if (own != NULL)
-		fprintf(to, "%-12s  ", text(own, "driver"));
-	fprintf(to, "%-7s  %6lld  %10lld  %8lld  %8lld", text(share, "breaker"),
-		number(share, "out"), number(share, "completed"), number(share, "failed"),
-		number(share, "timeouts"));
+		fprintf(to, "%-12s  ", text_of(own, "driver"));
+	fprintf(to, "%-7s  %6lld  %10lld  %8lld  %8lld", text_of(share, "breaker"),
+		number_of(share, "out"), number_of(share, "completed"), number_of(share, "failed"),
+		number_of(share, "timeouts"));
 	if (own != NULL)
 		fprintf(to, "  %8.2f", real(own, "cpu"));
 	if (own != NULL && json_object_get(own, "around") != NULL)
-		fprintf(to, "  around %s, %lld spoiled", text(own, "around"),
-			number(own, "injected"));
+		fprintf(to, "  around %s, %lld spoiled", text_of(own, "around"),
+			number_of(own, "injected"));
 	fputc('\n', to);
 }
 
@@ -88,7 +74,7 @@ print_backends(FILE *to, const json_t *shares, const json_t *own)
 	fprintf(to, "\nback-end          %sbreaker     out   completed    failed  timeouts%s\n",
 		own != NULL ? "driver        " : "", own != NULL ? "     cpu s" : "");
 	json_array_foreach(shares, i, share)
-		print_backend(to, share, own != NULL ? find(own, text(share, "name")) : NULL);
+		print_backend(to, share, own != NULL ? find(own, text_of(share, "name")) : NULL);
 }
 
 /* ---- operations ---- */
@@ -116,13 +102,13 @@ print_operations(FILE *to, const json_t *list, const json_t *orders)
 		orders != NULL ? "  order" : "");
 	json_array_foreach(list, i, op)
 	{
-		fprintf(to, "%-11s  %10lld  %10lld  ", text(op, "kind"), number(op, "asked"),
-			number(op, "offloaded"));
+		fprintf(to, "%-11s  %10lld  %10lld  ", text_of(op, "kind"), number_of(op, "asked"),
+			number_of(op, "offloaded"));
 		if (json_is_null(json_object_get(op, "mean_wait")))
 			fputs("        -", to);
 		else
 			fprintf(to, "%6.0f us", real(op, "mean_wait") * 1e6);
-		print_order(to, json_object_get(orders, text(op, "kind")));
+		print_order(to, json_object_get(orders, text_of(op, "kind")));
 		fputc('\n', to);
 	}
 }
@@ -134,10 +120,10 @@ print_pools(FILE *to, const json_t *pools)
 {
 	const json_t *ops = json_object_get(pools, "ops"), *jobs = json_object_get(pools, "jobs");
 
-	fprintf(to, "\noperations  %lld, %lld free, %lld quarantined\n", number(ops, "total"),
-		number(ops, "free"), number(ops, "quarantined"));
+	fprintf(to, "\noperations  %lld, %lld free, %lld quarantined\n", number_of(ops, "total"),
+		number_of(ops, "free"), number_of(ops, "quarantined"));
 	fprintf(to, "jobs        %lld at most, %lld in use, %lld handshakes wait for one\n",
-		number(jobs, "max"), number(jobs, "in_use"), number(jobs, "waiting"));
+		number_of(jobs, "max"), number_of(jobs, "in_use"), number_of(jobs, "waiting"));
 }
 
 static void
@@ -149,10 +135,10 @@ print_counters(FILE *to, const json_t *counters, bool all)
 
 	json_object_foreach((json_t *)counters, name, c)
 	{
-		if (!all && number(c, "total") == 0)
+		if (!all && number_of(c, "total") == 0)
 			continue;
-		fprintf(to, "%s%-14s  %12lld  %s\n", any ? "" : "\n", name, number(c, "total"),
-			text(c, "help"));
+		fprintf(to, "%s%-14s  %12lld  %s\n", any ? "" : "\n", name, number_of(c, "total"),
+			text_of(c, "help"));
 		any = true;
 	}
 }
@@ -174,7 +160,7 @@ print_crypto(FILE *to, const json_t *r, const struct print_options *opt)
 		return;
 	json_array_foreach(json_object_get(r, "workers"), i, w)
 	{
-		fprintf(to, "\nworker %lld\n", number(w, "worker"));
+		fprintf(to, "\nworker %lld\n", number_of(w, "worker"));
 		print_backends(to, json_object_get(w, "backends"), NULL);
 		print_operations(to, json_object_get(w, "operations"), NULL);
 		print_pools(to, json_object_get(w, "pools"));

@@ -4,20 +4,6 @@
 
 #include "print.h"
 
-static const char *
-text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s != NULL ? s : "-";
-}
-
-static long long
-number(const json_t *obj, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(obj, key));
-}
-
 static bool
 flag(const json_t *obj, const char *key)
 {
@@ -34,7 +20,7 @@ width(const json_t *list, const char *key, const char *head)
 
 	json_array_foreach(list, i, item)
 	{
-		int n = (int)strlen(text(item, key));
+		int n = (int)strlen(text_of(item, key));
 		w = n > w ? n : w;
 	}
 	return w;
@@ -75,15 +61,15 @@ print_rules(FILE *to, const json_t *r, const struct print_options *opt)
 	{
 		const json_t *warning = json_object_get(rule, "warning");
 
-		fprintf(to, "%4lld  %-*s  %-3s  %5lld  ", number(rule, "position"), id,
-			text(rule, "id"), flag(rule, "enabled") ? "yes" : "no",
-			number(rule, "bytes"));
+		fprintf(to, "%4lld  %-*s  %-3s  %5lld  ", number_of(rule, "position"), id,
+			text_of(rule, "id"), flag(rule, "enabled") ? "yes" : "no",
+			number_of(rule, "bytes"));
 		if (warning != NULL)
-			fprintf(to, "%-*s  # ", line, text(rule, "line"));
-		put_clean(to, text(rule, warning != NULL ? "warning" : "line"));
+			fprintf(to, "%-*s  # ", line, text_of(rule, "line"));
+		put_clean(to, text_of(rule, warning != NULL ? "warning" : "line"));
 		fputc('\n', to);
 	}
-	fprintf(to, "default: %s %s\n", text(d, "sender"), text(d, "recipient"));
+	fprintf(to, "default: %s %s\n", text_of(d, "sender"), text_of(d, "recipient"));
 }
 
 /* ---- profiles and actions ---- */
@@ -99,8 +85,9 @@ print_profiles(FILE *to, const json_t *r, const struct print_options *opt)
 	fprintf(to, "%-*s  versions  pfs sender  recipient  actions\n", name, "profile");
 	json_array_foreach(list, i, p)
 	{
-		fprintf(to, "%-*s  %s..%s  %-10s  %-9s  ", name, text(p, "name"), text(p, "min"),
-			text(p, "max"), text(p, "sender_pfs"), text(p, "recipient_pfs"));
+		fprintf(to, "%-*s  %s..%s  %-10s  %-9s  ", name, text_of(p, "name"),
+			text_of(p, "min"), text_of(p, "max"), text_of(p, "sender_pfs"),
+			text_of(p, "recipient_pfs"));
 		put_words(to, json_object_get(p, "actions"), "-");
 		fputs(flag(p, "predefined") ? "  (predefined)\n" : "\n", to);
 	}
@@ -116,7 +103,7 @@ put_value(FILE *to, const json_t *r)
 static void
 put_head(FILE *to, const char *what, const json_t *r)
 {
-	fprintf(to, "%s %s%s\n", what, text(r, "name"),
+	fprintf(to, "%s %s%s\n", what, text_of(r, "name"),
 		flag(r, "predefined") ? " (predefined: clone it to change it)" : "");
 }
 
@@ -145,9 +132,9 @@ print_actions(FILE *to, const json_t *r, const struct print_options *opt)
 		"starttls profile", implicit, "implicit profile");
 	json_array_foreach(list, i, a)
 	{
-		fprintf(to, "%-*s  %-7s  %-10s  %-*s  %-*s  %9zu%s\n", name, text(a, "name"),
-			flag(a, "inspect") ? "yes" : "no", text(a, "tls_action"), starttls,
-			text(a, "starttls_profile"), implicit, text(a, "implicit_profile"),
+		fprintf(to, "%-*s  %-7s  %-10s  %-*s  %-*s  %9zu%s\n", name, text_of(a, "name"),
+			flag(a, "inspect") ? "yes" : "no", text_of(a, "tls_action"), starttls,
+			text_of(a, "starttls_profile"), implicit, text_of(a, "implicit_profile"),
 			json_array_size(json_object_get(a, "listeners")),
 			flag(a, "predefined") ? "  (predefined)" : "");
 	}
@@ -169,8 +156,9 @@ print_action(FILE *to, const json_t *r, const struct print_options *opt)
 	{
 		bool support = json_object_get(l, "tls_support") != NULL;
 
-		fprintf(to, "listener %-*s  %s=%-8s  ports ", name, text(l, "name"),
-			support ? "tls_support" : "tls", text(l, support ? "tls_support" : "tls"));
+		fprintf(to, "listener %-*s  %s=%-8s  ports ", name, text_of(l, "name"),
+			support ? "tls_support" : "tls",
+			text_of(l, support ? "tls_support" : "tls"));
 		put_words(to, json_object_get(l, "ports"), "-");
 		if (flag(l, "disabled"))
 			fputs(support ? "  ! no implicit TLS" : "  ! no TLS", to);
@@ -209,7 +197,7 @@ void
 print_map_entry(FILE *to, const json_t *r, const struct print_options *opt)
 {
 	(void)opt;
-	put_clean(to, text(r, "line"));
+	put_clean(to, text_of(r, "line"));
 	fputc('\n', to);
 }
 
@@ -228,10 +216,10 @@ print_broken(FILE *to, const json_t *r, const struct print_options *opt)
 	fprintf(to, "%-*s  leg      left      failures  cause\n", address, "address");
 	json_array_foreach(list, i, h)
 	{
-		fprintf(to, "%-*s  %-7s  %6.0f s  %8lld  ", address, text(h, "address"),
-			text(h, "leg"), json_number_value(json_object_get(h, "left")),
-			number(h, "failures"));
-		put_clean(to, text(h, "cause"));
+		fprintf(to, "%-*s  %-7s  %6.0f s  %8lld  ", address, text_of(h, "address"),
+			text_of(h, "leg"), json_number_value(json_object_get(h, "left")),
+			number_of(h, "failures"));
+		put_clean(to, text_of(h, "cause"));
 		fputc('\n', to);
 	}
 }

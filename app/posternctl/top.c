@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "print.h"
 #include "ctl.h"
 
 #define SCREEN_ON  "\033[?1049h\033[?25l" /* the other screen, no cursor */
@@ -80,19 +81,13 @@ rate(const struct picture *p, const char *group, const char *name)
 	return s > 0 ? (double)json_integer_value(json_object_get(g, name)) / s : 0;
 }
 
-static long long
-number(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
-
 static void
 draw_head(const struct picture *p)
 {
 	const char *version = json_string_value(json_object_get(p->status, "version"));
 
 	printf("postern %s   pid %lld   generation %lld%s%s", version != NULL ? version : "?",
-		number(p->status, "pid"), number(p->now, "generation"),
+		number_of(p->status, "pid"), number_of(p->now, "generation"),
 		json_is_true(json_object_get(p->now, "draining")) ? "   DRAINING" : "", p->eol);
 	printf("%s", p->eol);
 }
@@ -109,7 +104,7 @@ draw_rates(const struct picture *p)
 	double faults = rate(p, "relay", "nexthop_connect_failures") +
 			rate(p, "relay", "nexthop_handshake_failures");
 
-	printf("%-22s %12lld%s", "sessions", number(p->now, "sessions"), p->eol);
+	printf("%-22s %12lld%s", "sessions", number_of(p->now, "sessions"), p->eol);
 	draw_pair(p, "new sessions", rate(p, "relay", "sessions"), "refused sessions",
 		rate(p, "relay", "sessions_refused"));
 	draw_pair(p, "mails sent", rate(p, "relay", "transactions_sent"), "mails deferred (4xx)",
@@ -142,11 +137,11 @@ draw_workers(const struct picture *p)
 	json_array_foreach(json_object_get(p->now, "workers"), i, w)
 	{
 		printf("%6lld  %5.1f%%  %5.1f%%  %8lld  %6lld  %9lld  %9lld  %8lld/%lld%s",
-			number(w, "worker"), 100 * json_number_value(json_object_get(w, "busy")),
-			100 * json_number_value(json_object_get(w, "cpu")), number(w, "sessions"),
-			number(w, "pooled_connections"), number(w, "tcp_connections"),
-			number(w, "tcp_half_open"), number(w, "mbufs_in_use"),
-			number(w, "mbufs_total"), p->eol);
+			number_of(w, "worker"), 100 * json_number_value(json_object_get(w, "busy")),
+			100 * json_number_value(json_object_get(w, "cpu")),
+			number_of(w, "sessions"), number_of(w, "pooled_connections"),
+			number_of(w, "tcp_connections"), number_of(w, "tcp_half_open"),
+			number_of(w, "mbufs_in_use"), number_of(w, "mbufs_total"), p->eol);
 	}
 }
 
