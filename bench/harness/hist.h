@@ -2,7 +2,8 @@
 /*
  * A histogram of latencies, after HdrHistogram: buckets that are as wide as their
  * value asks for, so that every value from a nanosecond to an hour is kept to three
- * significant digits in 264 KiB, whatever is recorded and how often.
+ * significant digits in 264 KiB, whatever is recorded and how often. (Debian 12 has that
+ * library for Go and Java, none for C.)
  *
  *   struct pst_hist *h = pst_hist_new();
  *   pst_hist_record(h, done - intended);        as often as one likes

@@ -220,6 +220,17 @@ pst_key_rsa_check(const struct pst_engine_key *k, const uint8_t *in, const uint8
 	return ok;
 }
 
+/* Is there one that runs no calls? Else no private key need become numbers at all. */
+static bool
+numbers_wanted(const struct pst_engine *e)
+{
+	for (unsigned i = 0; i < e->nbackends; i++)
+		if (!e->backends[i].conf.drv->can(
+			    e->backends[i].b, PST_OP_RSA_SIGN, PST_FORM_CALL, PST_GROUP_NONE, 2048))
+			return true;
+	return false;
+}
+
 /* To the back-ends that need its numbers: who runs calls does without. False: nobody took it. */
 static bool
 offer(struct pst_engine *e, struct pst_op_key *k)
@@ -356,8 +367,7 @@ pst_crypto_key_new(struct pst_crypto *c, EVP_PKEY *pkey)
 {
 	struct pst_crypto_key *k;
 
-	if (c->engine == NULL || pst_engine_nbackends(c->engine) == 0 ||
-		(k = calloc(1, sizeof(*k))) == NULL)
+	if (c->engine == NULL || !numbers_wanted(c->engine) || (k = calloc(1, sizeof(*k))) == NULL)
 		return NULL;
 	k->refs = 1;
 	k->crypto = c;

@@ -300,7 +300,7 @@ pst_provider_load(struct pst_crypto *c)
  * OpenSSL 3.5 tells a DRBG the name of its provider, by which it looks for its cipher: in
  * the private context, where ours is not.
  */
-static OSSL_FUNC_rand_instantiate_fn *inner_instantiate[8];
+static OSSL_FUNC_rand_instantiate_fn *inner_instantiate[3];
 
 static int
 instantiate(unsigned which, void *drbg, unsigned strength, int resistance,
