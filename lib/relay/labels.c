@@ -78,12 +78,10 @@ void
 label_tickets(struct shard *sh, const struct pst_tls *tls)
 {
 	struct pst_tls_ticket_use use;
-	struct pst_tls_info info;
 
 	pst_tls_ticket_use(tls, &use);
-	pst_tls_info(tls, &info);
-	sh->c.client_resumed += info.resumed;
+	sh->c.client_resumed += use.resumed;
 	sh->c.tickets_issued += use.issued;
-	sh->c.tickets_old_key += info.resumed && use.old_key;
+	sh->c.tickets_old_key += use.resumed && use.old_key;
 	sh->c.tickets_unknown_key += use.unknown_key;
 }

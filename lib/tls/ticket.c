@@ -209,6 +209,7 @@ void
 pst_tls_ticket_use(const struct pst_tls *t, struct pst_tls_ticket_use *out)
 {
 	*out = (struct pst_tls_ticket_use){.issued = t->tickets_issued,
+		.resumed = SSL_session_reused(t->ssl) == 1,
 		.old_key = t->ticket_old,
 		.unknown_key = t->ticket_unknown};
 }

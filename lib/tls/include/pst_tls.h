@@ -176,6 +176,7 @@ bool pst_tls_pending(const struct pst_tls *t);
 enum pst_rc pst_tls_set_tickets(struct pst_tls *t, unsigned n);
 struct pst_tls_ticket_use { /* server, when the handshake is done */
 	unsigned issued;
+	bool resumed;
 	bool old_key;     /* the client's ticket was under a key that no longer encrypts */
 	bool unknown_key; /* or under one that we do not have; then it was not taken */
 };
