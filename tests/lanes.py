@@ -295,6 +295,10 @@ def criterion(res, program, lane, env, timeout):
     with tempfile.NamedTemporaryFile() as tap:
         rc = execute([program, f"-j{CPUS}", f"--tap={tap.name}"], log, timeout, env)
         text = tap.read().decode("utf-8", "replace")
+    # Criterion passes a test whose process leaked.
+    with open(log, encoding="utf-8", errors="replace") as f:
+        if "ERROR: LeakSanitizer" in f.read():
+            res.add(f"{lane}/{name}", False, f"leaks: {log}", always=True)
     tests = re.findall(r"^(ok|not ok) - (\S+)", text, re.M)
     for ok, test in tests:
         good = ok == "ok"

@@ -98,7 +98,8 @@ pair_init_in(struct pair *p, struct pst_crypto *client, struct pst_crypto *serve
 void
 pair_foreign_client(struct pair *p)
 {
-	cr_assert_not_null(OSSL_PROVIDER_load(pst_crypto_libctx(p->cc), "default"));
+	p->foreign = OSSL_PROVIDER_load(pst_crypto_libctx(p->cc), "default");
+	cr_assert_not_null(p->foreign);
 }
 
 void
@@ -177,6 +178,8 @@ pair_fini(struct pair *p)
 	pst_tls_ctx_put(p->sctx);
 	for (unsigned i = 0; i < p->sconf.ncerts; i++)
 		pst_cert_free(p->sconf.certs[i]);
+	if (p->foreign != NULL)
+		OSSL_PROVIDER_unload(p->foreign);
 	pst_crypto_free(p->cc);
 	pst_crypto_free(p->sc);
 	free(p->to_client.p);

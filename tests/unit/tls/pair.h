@@ -43,6 +43,7 @@ struct pair {
 	struct pst_tls_conf cconf, sconf;
 	struct wire to_server, to_client;
 	struct end client, server;
+	OSSL_PROVIDER *foreign;              /* pair_foreign_client */
 	const char *name;                    /* that the client verifies */
 	const struct pst_tls_expect *expect; /* instead of name, unless NULL */
 };
